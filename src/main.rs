@@ -1,0 +1,2 @@
+//! Parse, configure, run.
+fn main() {}

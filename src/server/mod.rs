@@ -1,0 +1,3 @@
+//! Listening, routing, the gate, the response stage.
+
+pub mod body;
