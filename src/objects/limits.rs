@@ -1,0 +1,42 @@
+//! Every number of the object model that a client can push against, with its reason.
+
+/// Longest key in bytes of UTF-8.
+pub const KEY_BYTES_MAX: usize = 1024;
+/// Names and values of user metadata together.
+pub const USER_METADATA_BYTES_MAX: usize = 2 * 1024;
+/// Largest object that one put or one copy makes.
+pub const PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+/// Largest object at all.
+pub const OBJECT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024 * 1024;
+/// Smallest part that is not the last one of its upload.
+pub const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
+/// Part numbers run from 1 to this.
+pub const PARTS_MAX: u16 = 10_000;
+/// Items in a page of a listing of keys, versions, uploads or parts.
+pub const PAGE_ITEMS_MAX: usize = 1000;
+/// Keys that one call deletes.
+pub const DELETE_KEYS_MAX: usize = 1000;
+/// Buckets in a page.
+pub const BUCKETS_PAGE_MAX: usize = 10_000;
+/// Tags of an object.
+pub const OBJECT_TAGS_MAX: usize = 10;
+/// Tags of a bucket.
+pub const BUCKET_TAGS_MAX: usize = 50;
+/// Characters (UTF-16 units, as AWS counts) of a tag's key.
+pub const TAG_KEY_CHARS_MAX: usize = 128;
+/// Characters of a tag's value.
+pub const TAG_VALUE_CHARS_MAX: usize = 256;
+/// Days of a default retention.
+pub const RETENTION_DAYS_MAX: u32 = 36_500;
+/// Years of a default retention.
+pub const RETENTION_YEARS_MAX: u32 = 100;
+/// How often a write is tried again when what it depends on changed under it.
+pub(super) const RETRIES_MAX: usize = 16;
+/// Bytes hashed between two looks at whether another task wants the worker.
+pub(super) const HASH_PIECE_BYTES: usize = 64 * 1024;
+/// How long a completed upload answers a repeated completion, in milliseconds: a day.
+pub(super) const ENDED_KEEP_MS: u64 = 24 * 60 * 60 * 1000;
+/// Part removals in one batch with a completion; the rest is swept after it.
+pub(super) const SWEEP_BATCH_PARTS: usize = 2000;
+/// Parsed bucket records kept.
+pub(super) const BUCKET_CACHE_MAX: usize = 4096;
