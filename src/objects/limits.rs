@@ -32,11 +32,19 @@ pub const RETENTION_DAYS_MAX: u32 = 36_500;
 pub const RETENTION_YEARS_MAX: u32 = 100;
 /// How often a write is tried again when what it depends on changed under it.
 pub(super) const RETRIES_MAX: usize = 16;
-/// Bytes hashed between two looks at whether another task wants the worker.
+/// Bytes that all hashes take in before the next ones: they stay in the nearest cache.
 pub(super) const HASH_PIECE_BYTES: usize = 64 * 1024;
+/// Bytes hashed before other tasks get the worker: less than a millisecond of MD5.
+pub(super) const HASH_TURN_BYTES: usize = 512 * 1024;
+/// Part records read at once.
+pub(super) const PART_READS_MAX: usize = 32;
 /// How long a completed upload answers a repeated completion, in milliseconds: a day.
 pub(super) const ENDED_KEEP_MS: u64 = 24 * 60 * 60 * 1000;
 /// Part removals in one batch with a completion; the rest is swept after it.
 pub(super) const SWEEP_BATCH_PARTS: usize = 2000;
 /// Parsed bucket records kept.
 pub(super) const BUCKET_CACHE_MAX: usize = 4096;
+
+const _: () = assert!(HASH_TURN_BYTES.is_multiple_of(HASH_PIECE_BYTES), "a turn is whole pieces");
+const _: () = assert!(SWEEP_BATCH_PARTS + 8 < storage_engine::limits::BATCH_OPERATIONS_MAX);
+const _: () = assert!(PARTS_MAX as usize <= storage_engine::limits::PAGE_MAX);

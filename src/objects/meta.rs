@@ -1,9 +1,8 @@
 //! What is kept with an object besides its bytes.
 
-use storage_engine::Lock;
-
 use super::checksum::{Checksum, PartChecksum};
 use super::error::{ObjectError, Result};
+use super::label::Label;
 use super::limits::USER_METADATA_BYTES_MAX;
 use super::lock::LockRequest;
 use super::tags::TagSet;
@@ -156,21 +155,38 @@ pub struct ObjectMeta {
     pub parts: Vec<PartMeta>,
 }
 
-/// A version's metadata and lock together.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Kept {
-    /// The metadata.
-    pub(super) meta: ObjectMeta,
-    /// The lock.
-    pub(super) lock: Option<Lock>,
-}
-
 impl ObjectMeta {
+    /// The byte for listings.
+    pub(super) fn label(&self) -> u8 {
+        let checksum = self.checksum.as_ref().map(|sum| (sum.algorithm, sum.coverage));
+        Label { checksum, storage_class: self.storage_class }.encode()
+    }
+
     /// The checksum of one of its parts.
     pub fn part_checksum(&self, part: &PartMeta) -> Option<PartChecksum> {
         let checksum = self.checksum.as_ref()?;
         (!part.digest.is_empty())
             .then(|| PartChecksum { algorithm: checksum.algorithm, digest: part.digest.clone() })
+    }
+}
+
+impl Attributes {
+    /// Checks what no type can.
+    pub(super) fn check(&self) -> Result<()> {
+        check_user_metadata(&self.user_metadata)
+    }
+
+    /// The metadata of the object they describe.
+    pub(super) fn into_meta(self, checksum: Option<Checksum>, parts: Vec<PartMeta>) -> ObjectMeta {
+        ObjectMeta {
+            headers: self.headers,
+            user_metadata: self.user_metadata,
+            tags: self.tags,
+            storage_class: self.storage_class,
+            encryption: Encryption::Aes256,
+            checksum,
+            parts,
+        }
     }
 }
 

@@ -10,11 +10,13 @@
 //!
 //! Entry: [`Objects::bucket`] gives a [`Bucket`], whose methods are the operations.
 
+mod assembly;
 mod bucket;
 mod bucket_name;
 mod bucket_record;
 mod bucket_settings;
 mod checksum;
+mod commit;
 mod complete;
 mod condition;
 mod copy;
@@ -23,7 +25,10 @@ mod digest;
 mod ended;
 mod error;
 mod etag;
+mod fields;
 mod get;
+mod intake;
+mod key;
 mod label;
 mod limits;
 mod list;
@@ -40,6 +45,7 @@ mod store;
 mod tags;
 mod upload;
 mod upload_id;
+mod upload_record;
 mod version_id;
 
 pub use bucket::{Bucket, BucketPage, Created, ListBuckets, NewBucket};

@@ -2,12 +2,16 @@
 
 use bytes::Bytes;
 use futures::Stream;
+use storage_engine::Placement;
 
 use super::bucket::Bucket;
 use super::checksum::Checksum;
+use super::commit::{Companions, NewVersion};
 use super::condition::WriteConditions;
 use super::error::Result;
 use super::etag::ETag;
+use super::intake::Destination;
+use super::key::name_of;
 use super::meta::Attributes;
 use super::version_id::VersionId;
 use crate::checksum::Algorithm;
@@ -15,6 +19,9 @@ use crate::server::body::BodyPromise;
 
 /// How a body stream fails; a [`crate::server::body::BodyError`] inside is passed through.
 pub type BodyFault = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+/// The checksum of content for which the client asked none, as AWS computes it.
+pub(super) const DEFAULT_ALGORITHM: Algorithm = Algorithm::Crc64Nvme;
 
 /// An object to write.
 #[derive(Debug, Clone)]
@@ -52,7 +59,36 @@ impl Bucket {
     where
         S: Stream<Item = std::result::Result<Bytes, BodyFault>> + Send,
     {
-        let _ = (put, body);
-        todo!()
+        let Put { key, attributes, conditions, promise, algorithm } = put;
+        let name = name_of(&key)?;
+        attributes.check()?;
+        // Refuse now what would be refused after the last byte anyway.
+        self.lock_for(attributes.lock)?;
+        let promised = promise.checksum.as_ref().map(|(algorithm, _)| *algorithm);
+        let algorithm = promised.or(algorithm).unwrap_or(DEFAULT_ALGORITHM);
+        let destination = Destination {
+            engine: self.engine(),
+            space: self.record().objects(),
+            placement: Placement::Auto,
+        };
+        let (value, digests) = destination.take(&promise, &[algorithm], body).await?;
+
+        let etag = ETag::of_md5(digests.md5);
+        let digest = digests.checksums.into_iter().next().map(|sum| sum.digest);
+        let checksum = Checksum::full(algorithm, digest.unwrap_or_default());
+        let lock = attributes.lock;
+        let meta = attributes.into_meta(Some(checksum.clone()), vec![]);
+        let new = NewVersion {
+            name,
+            value,
+            meta: meta.encode(),
+            stamp: etag.0,
+            label: meta.label(),
+            lock,
+            conditions,
+        };
+        let made = self.commit_version(&new, Companions::none).await?;
+        let size = digests.size;
+        Ok(Stored { version: made.version, etag, checksum, size, time_ms: made.time_ms })
     }
 }
