@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use storage_engine::{Entry, Stamp, Value};
+use storage_engine::{Entry, Stamp};
 
 use super::checksum::{Checksum, PartChecksum};
 use super::complete::{Complete, CompletePart};
@@ -23,14 +23,13 @@ pub(super) struct NamedPart {
     pub(super) stamp: Stamp,
 }
 
-/// A part as it was read.
-#[derive(Debug, Clone)]
+/// A part as its record tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) number: u16,
     pub(super) size: u64,
     pub(super) md5: [u8; 16],
     pub(super) record: PartRecord,
-    pub(super) value: Value,
 }
 
 /// The object that parts come to.
@@ -205,5 +204,166 @@ fn coverage_name(coverage: Coverage) -> &'static str {
     match coverage {
         Coverage::FullObject => "FULL_OBJECT",
         Coverage::Composite => "COMPOSITE",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use storage_engine::{Body, Location};
+
+    use super::super::condition::WriteConditions;
+    use super::super::upload_id::UploadId;
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    fn upload(algorithm: Algorithm, coverage: Coverage) -> UploadRecord {
+        UploadRecord { asked: Some((algorithm, coverage)), ..UploadRecord::default() }
+    }
+
+    /// Parts 1, 2, … with these checksums and this size each.
+    fn pieces(algorithm: Algorithm, checksums: &[&str], size: u64) -> Vec<Piece> {
+        let piece = |(number, text): (u16, &&str)| {
+            let digest = STANDARD.decode(text).unwrap();
+            let checksum = PartChecksum { algorithm, digest };
+            let record = PartRecord { checksum, sent: None };
+            Piece { number, size, md5: [number as u8; 16], record }
+        };
+        (1..).zip(checksums).map(piece).collect()
+    }
+
+    fn named(number: u16, etag: &str) -> CompletePart {
+        CompletePart { number, etag: Some(etag.to_owned()), checksum: None }
+    }
+
+    fn request(parts: Vec<CompletePart>) -> Complete {
+        Complete {
+            key: "k".into(),
+            upload: UploadId([0; 16]),
+            parts,
+            conditions: WriteConditions::default(),
+            checksum: None,
+            coverage: None,
+            size: None,
+        }
+    }
+
+    /// Values from ceph/s3-tests: parts of `A`, `B`, `C`.
+    #[test]
+    fn checksums_of_parts_combine_as_amazon_s_do() {
+        use Algorithm::{Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
+        use Coverage::{Composite, FullObject};
+        for (algorithm, coverage, parts, size, want) in [
+            (Crc32, FullObject, &["JRTCyQ==", "QoZTGg==", "YAgjqw=="][..], 5 * MIB, "WgDhBQ=="),
+            (Crc32c, FullObject, &["MDaLrw==", "TH4EZg==", "Z7mBIQ=="], 5 * MIB, "xU+Krw=="),
+            (
+                Crc64Nvme,
+                FullObject,
+                &["L/E4WYn8v98=", "xW1l19VobYM=", "cK5MnNaWrW4="],
+                5 * MIB,
+                "i+6LR0y3eFo=",
+            ),
+            (
+                Sha1,
+                Composite,
+                &[
+                    "iIaTCGbm+vdVjNqIMF2S0T7ibMk=",
+                    "LS/TJ32bAVKEwRu+sE3X7awh/lk=",
+                    "6DDwovUaHwrKNXDMzOGbuvj9kxI=",
+                ],
+                5 * MIB,
+                "sizjvY4eud3MrcHdZM3cQ/ol39o=-3",
+            ),
+            (
+                Sha256,
+                Composite,
+                &["arcu6553sHVAiX4MjW0j7I7vD4w6R+Gz9Ok0Q9lTa+0="],
+                1024,
+                "Ok6Cs5b96ux6+MWQkJO7UBT5sKPBeXBLwvj/hK89smg=-1",
+            ),
+        ] {
+            let pieces = pieces(algorithm, parts, size);
+            let assembly = Assembly::new(&upload(algorithm, coverage), &pieces).unwrap();
+            assert_eq!(assembly.checksum.text(), want, "{algorithm:?}");
+            assert_eq!(assembly.size, size * parts.len() as u64);
+            assert_eq!(usize::from(assembly.etag.0.parts), parts.len());
+        }
+    }
+
+    #[test]
+    fn lists_of_parts_are_checked() {
+        let hex = "ab".repeat(16);
+        let code = |parts: &[CompletePart]| name_parts(parts).err().map(|error| error.code());
+        assert_eq!(code(&[named(1, &hex), named(3, &format!("\"{hex}\""))]), None);
+        assert_eq!(code(&[]), Some("MalformedXML"));
+        assert_eq!(code(&[named(2, &hex), named(1, &hex)]), Some("InvalidPartOrder"));
+        assert_eq!(code(&[named(1, &hex), named(1, &hex)]), Some("InvalidPartOrder"));
+        assert_eq!(code(&[named(1, "nonsense")]), Some("InvalidPart"));
+        let bare = CompletePart { number: 1, etag: None, checksum: None };
+        assert_eq!(code(&[bare]), Some("MalformedXML"));
+    }
+
+    #[test]
+    fn parts_are_selected_by_number_tag_and_size() {
+        let entry = |digest, size| Entry {
+            sequence: 1,
+            time_ms: 0,
+            size,
+            location: Location::default(),
+            body: Body::Record,
+            stamp: Stamp { digest: [digest; 16], parts: 0 },
+            label: 0,
+            flags: 0,
+        };
+        let part =
+            |number, digest| NamedPart { number, stamp: Stamp { digest: [digest; 16], parts: 0 } };
+        let there = BTreeMap::from([(1, entry(1, 5 * MIB)), (2, entry(2, 9)), (7, entry(7, 0))]);
+        let code = |parts: &[NamedPart], small_parts| {
+            select(parts, &there, small_parts).err().map(|error| error.code())
+        };
+        let refused = SmallParts::Refused;
+        assert_eq!(code(&[part(1, 1), part(2, 2)], refused), None);
+        assert_eq!(code(&[part(7, 7)], refused), None);
+        assert_eq!(code(&[part(1, 2)], refused), Some("InvalidPart"));
+        assert_eq!(code(&[part(3, 3)], refused), Some("InvalidPart"));
+        let small = [part(1, 1), part(2, 2), part(7, 7)];
+        assert_eq!(code(&small, refused), Some("EntityTooSmall"));
+        assert_eq!(code(&small, SmallParts::Allowed), None);
+    }
+
+    #[test]
+    fn the_request_s_words_are_held_against_the_object() {
+        let upload = upload(Algorithm::Crc32, Coverage::Composite);
+        let pieces = pieces(Algorithm::Crc32, &["JRTCyQ=="], 10);
+        let assembly = Assembly::new(&upload, &pieces).unwrap();
+        let part = |checksum: Option<(Algorithm, &str)>| CompletePart {
+            checksum: checksum.map(|(algorithm, text)| (algorithm, text.to_owned())),
+            ..named(1, "")
+        };
+        let good = || request(vec![part(Some((Algorithm::Crc32, "JRTCyQ==")))]);
+        let object = |algorithm, text: &str| Some((algorithm, text.to_owned()));
+        let text = assembly.checksum.text();
+        for (request, code) in [
+            (good(), None),
+            (Complete { size: Some(10), ..good() }, None),
+            (Complete { size: Some(11), ..good() }, Some("InvalidRequest")),
+            (Complete { coverage: Some(Coverage::Composite), ..good() }, None),
+            (Complete { coverage: Some(Coverage::FullObject), ..good() }, Some("InvalidRequest")),
+            (Complete { checksum: object(Algorithm::Crc32, &text), ..good() }, None),
+            (Complete { checksum: object(Algorithm::Crc32, "bad"), ..good() }, Some("BadDigest")),
+            (Complete { checksum: object(Algorithm::Sha1, "x"), ..good() }, Some("InvalidRequest")),
+            (request(vec![part(None)]), Some("InvalidRequest")),
+            (
+                Complete { checksum: object(Algorithm::Crc32, "bad"), ..request(vec![part(None)]) },
+                Some("BadDigest"),
+            ),
+            (request(vec![part(Some((Algorithm::Crc32, "AAAAAA==")))]), Some("InvalidPart")),
+            (request(vec![part(Some((Algorithm::Sha1, "AAAA")))]), Some("InvalidPart")),
+        ] {
+            let got = assembly.check(&upload, &request, &pieces).err().map(|error| error.code());
+            assert_eq!(got, code, "{request:?}");
+        }
     }
 }

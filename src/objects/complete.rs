@@ -7,7 +7,7 @@ use storage_engine::{
     Entry, Error as EngineError, Missing, Operation, Scan, ScanItem, Sealed, Value, VersionScan,
 };
 
-use super::assembly::{Assembly, NamedPart, Piece, name_parts};
+use super::assembly::{Assembly, NamedPart, Piece, name_parts, select};
 use super::bucket::Bucket;
 use super::checksum::Checksum;
 use super::commit::{Companions, NewVersion};
@@ -16,6 +16,7 @@ use super::error::{ObjectError, Result};
 use super::etag::ETag;
 use super::key::name_of;
 use super::limits::{PART_READS_MAX, PARTS_MAX, SWEEP_BATCH_PARTS};
+use super::store::SmallParts;
 use super::upload::Upload;
 use super::upload_id::{UploadId, parse_part_name};
 use super::upload_record::{Completion, EndedRecord, PartRecord};
@@ -85,7 +86,7 @@ impl Bucket {
     ) -> Result<Completed> {
         let there = self.part_entries(upload.id)?;
         let small_parts = self.objects.shared.settings.small_parts;
-        let pieces = self.pieces(upload, named, &there, small_parts).await?;
+        let (pieces, values) = self.pieces(upload, named, &there, small_parts).await?;
         let assembly = Assembly::new(&upload.record, &pieces)?;
         assembly.check(&upload.record, complete, &pieces)?;
 
@@ -95,7 +96,7 @@ impl Bucket {
         meta.parts = parts;
         let new = NewVersion {
             name: name_of(&upload.key)?,
-            value: self.join(pieces)?,
+            value: self.join(values)?,
             meta: meta.encode(),
             stamp: etag.0,
             label: meta.label(),
@@ -140,34 +141,38 @@ impl Bucket {
         upload: &Upload,
         named: &[NamedPart],
         there: &BTreeMap<u16, Entry>,
-        small_parts: super::store::SmallParts,
-    ) -> Result<Vec<Piece>> {
-        let entries = super::assembly::select(named, there, small_parts)?;
+        small_parts: SmallParts,
+    ) -> Result<(Vec<Piece>, Vec<Value>)> {
+        let entries = select(named, there, small_parts)?;
         let reads = entries.into_iter().map(|(number, entry)| async move {
             let name = upload.id.part_name(number);
             match self.engine().load(self.record().uploads(), &name, entry).await {
                 // Written anew since: no longer the part that was named.
                 Err(EngineError::NotFound(Missing::Version)) => Err(ObjectError::InvalidPart),
                 Err(error) => Err(error.into()),
-                Ok(record) => Ok(Piece {
-                    number,
-                    size: record.entry.size,
-                    md5: record.entry.stamp.digest,
-                    record: PartRecord::decode(&record.meta)?,
-                    value: record.value(),
-                }),
+                Ok(record) => {
+                    let piece = Piece {
+                        number,
+                        size: record.entry.size,
+                        md5: record.entry.stamp.digest,
+                        record: PartRecord::decode(&record.meta)?,
+                    };
+                    Ok((piece, record.value()))
+                }
             }
         });
-        futures::stream::iter(reads).buffered(PART_READS_MAX).try_collect().await
+        let read: Vec<(Piece, Value)> =
+            futures::stream::iter(reads).buffered(PART_READS_MAX).try_collect().await?;
+        Ok(read.into_iter().unzip())
     }
 
     /// The parts' values as the object's; moves no data.
-    fn join(&self, pieces: Vec<Piece>) -> Result<Value> {
+    fn join(&self, values: Vec<Value>) -> Result<Value> {
         let space = self.record().uploads();
-        let sealed: Vec<Sealed> = pieces
+        let sealed: Vec<Sealed> = values
             .into_iter()
-            .filter(|piece| piece.size > 0)
-            .map(|piece| Sealed { space, value: piece.value })
+            .filter(|value| value.size() > 0)
+            .map(|value| Sealed { space, value })
             .collect();
         if sealed.is_empty() {
             return Ok(Value::empty());

@@ -68,16 +68,16 @@ impl TagSet {
 
 fn check_tag(name: &str, value: &str) -> Result<()> {
     let units = |text: &str| text.chars().map(char::len_utf16).sum::<usize>();
-    let legal = |text: &str| {
-        text.chars().all(|c| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c))
+    let legal = |c: char| {
+        c.is_ascii_alphanumeric() || " _.:/=+-@".contains(c) || (!c.is_ascii() && !c.is_control())
     };
-    if name.is_empty() || units(name) > TAG_KEY_CHARS_MAX || !legal(name) {
+    if name.is_empty() || units(name) > TAG_KEY_CHARS_MAX || !name.chars().all(legal) {
         return Err(ObjectError::InvalidTag("The TagKey you have provided is invalid"));
     }
     if name.starts_with("aws:") {
         return Err(ObjectError::InvalidTag("System tags cannot be added/updated by requester"));
     }
-    if units(value) > TAG_VALUE_CHARS_MAX || !legal(value) {
+    if units(value) > TAG_VALUE_CHARS_MAX || !value.chars().all(legal) {
         return Err(ObjectError::InvalidTag("The TagValue you have provided is invalid"));
     }
     Ok(())
@@ -160,7 +160,7 @@ mod tests {
             &[][..],
             &[("a", "")],
             &[("Name of+it", "1/2:3=4-5@6_7.8")],
-            &[("größe", "値")],
+            &[("größe", "値"), ("ที่", "e\u{301}")],
             &[(&long_name, &long_value)],
         ] {
             assert!(TagSet::new(TagTarget::Object, tags(pairs)).is_ok(), "{pairs:?}");
