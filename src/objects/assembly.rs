@@ -75,15 +75,15 @@ pub(super) fn name_parts(parts: &[CompletePart]) -> Result<Vec<NamedPart>> {
 }
 
 /// Finds the parts that were named among those that are there, and checks their sizes.
-pub(super) fn select<'a>(
+pub(super) fn select(
     named: &[NamedPart],
-    there: &'a BTreeMap<u16, Entry>,
+    there: &BTreeMap<u16, Entry>,
     small_parts: SmallParts,
-) -> Result<Vec<(u16, &'a Entry)>> {
-    let found: Vec<(u16, &Entry)> = named
+) -> Result<Vec<(u16, Entry)>> {
+    let found: Vec<(u16, Entry)> = named
         .iter()
         .map(|part| match there.get(&part.number) {
-            Some(entry) if entry.stamp == part.stamp => Ok((part.number, entry)),
+            Some(entry) if entry.stamp == part.stamp => Ok((part.number, entry.clone())),
             _ => Err(ObjectError::InvalidPart),
         })
         .collect::<Result<_>>()?;

@@ -146,7 +146,7 @@ impl Bucket {
         let entries = select(named, there, small_parts)?;
         let reads = entries.into_iter().map(|(number, entry)| async move {
             let name = upload.id.part_name(number);
-            match self.engine().load(self.record().uploads(), &name, entry).await {
+            match self.engine().load(self.record().uploads(), &name, &entry).await {
                 // Written anew since: no longer the part that was named.
                 Err(EngineError::NotFound(Missing::Version)) => Err(ObjectError::InvalidPart),
                 Err(error) => Err(error.into()),
