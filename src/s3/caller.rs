@@ -240,9 +240,13 @@ impl Wire {
         Ok(Access { version, ..access })
     }
 
-    /// A caller at each key of a request with many: rights are asked key by key.
+    /// A caller at each key of a request with many: rights are asked key by key. An unsigned
+    /// request is refused whole, as S3 does, instead of key by key.
     pub(super) fn at_keys<T: AtBucket>(&self, request: &S3Request<T>) -> S3Result<Access> {
         let caller = Caller::of(&request.extensions)?;
+        if caller.principal.kind == PrincipalKind::Anonymous {
+            return Err(access_denied());
+        }
         let bucket = self.objects.bucket(request.input.bucket())?;
         check_owner(&bucket, request.input.expected_owner())?;
         Ok(Access { caller, bucket, version: None })

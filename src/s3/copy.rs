@@ -18,7 +18,7 @@ use super::refusal::{
 };
 use super::{Wire, action};
 use crate::objects::{
-    ByteRange, Copy, CopyPart, MetadataDirective as KeptMetadata, Object, ObjectError,
+    ByteRange, Copy, CopyPart, Encryption, MetadataDirective as KeptMetadata, Object, ObjectError,
     TaggingDirective as KeptTags,
 };
 
@@ -80,7 +80,7 @@ pub(super) async fn copy_object(
             None => None,
             class => Some(parse_storage_class(class.as_ref())?),
         },
-        encryption: None,
+        encryption: input.server_side_encryption.as_ref().map(|_| Encryption::Aes256),
         algorithm: input.checksum_algorithm.as_ref().map(parse_algorithm).transpose()?,
         lock: lock_request(&access, &input.key, lock)?,
         key: input.key,
