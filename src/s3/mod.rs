@@ -28,8 +28,6 @@ mod properties;
 mod put;
 mod refusal;
 mod service;
-#[cfg(test)]
-mod service_tests;
 mod tagging;
 mod unconfigured;
 
