@@ -20,7 +20,6 @@ mod delete;
 mod encoding;
 mod error;
 mod get;
-mod host;
 mod list;
 mod lock;
 mod multipart;
@@ -36,13 +35,6 @@ use s3s::{S3, S3Request, S3Response, S3Result};
 
 pub use self::service::{Service, service};
 use crate::objects::Objects;
-
-/// What the operator decides about the wire.
-#[derive(Debug, Clone, Default)]
-pub struct Settings {
-    /// Domains under which `bucket.domain` names a bucket.
-    pub domains: Vec<String>,
-}
 
 /// The adapter: the only implementation of s3s' trait.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Multipart uploads: begin, parts, complete, abort, and the listings of both.
 
 use bytes::Bytes;
+use http::header::HOST;
 use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
@@ -92,7 +93,8 @@ pub(super) async fn complete(
 ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
     let access = wire.at_object(&request, action::COMPLETE_MULTIPART_UPLOAD)?;
     refuse_unbuilt(&request.headers)?;
-    let location = location(&request);
+    let host = request.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let location = location(host, request.uri.path(), &request.input.bucket);
     let checksum = checksum_fields_of!(request.input).one()?;
     let input = request.input;
     let complete = Complete {
@@ -220,10 +222,15 @@ pub(super) fn algorithm_name(algorithm: Algorithm) -> ChecksumAlgorithm {
     ChecksumAlgorithm::from_static(algorithm.name())
 }
 
-/// Where the object can be got, as the request itself was addressed.
-fn location(request: &S3Request<CompleteMultipartUploadInput>) -> String {
-    let host = request.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
-    format!("http://{}{}", host.unwrap_or_default(), request.uri.path())
+/// Where the object can be got, as the client addressed it: by path, or with the bucket in the
+/// host, which the gate has put into the path.
+fn location(host: &str, path: &str, bucket: &str) -> String {
+    let in_host = host.strip_prefix(bucket).is_some_and(|rest| rest.starts_with('.'));
+    let below = path.strip_prefix('/').and_then(|path| path.strip_prefix(bucket));
+    match below {
+        Some(below) if in_host => format!("http://{host}{below}"),
+        _ => format!("http://{host}{path}"),
+    }
 }
 
 fn parse_size(size: i64) -> S3Result<u64> {
@@ -334,6 +341,17 @@ mod tests {
         let part = parse_part(sent).unwrap();
         assert_eq!((part.number, part.etag.as_deref()), (3, Some("abc")));
         assert_eq!(part.checksum, Some((Algorithm::Sha1, "AAAA".into())));
+    }
+
+    #[test]
+    fn the_location_is_where_the_client_wrote() {
+        for (host, location_of_k) in [
+            ("localhost:9000", "http://localhost:9000/photos/k%20k"),
+            ("photos.example.com", "http://photos.example.com/k%20k"),
+            ("photosexample.com", "http://photosexample.com/photos/k%20k"),
+        ] {
+            assert_eq!(location(host, "/photos/k%20k", "photos"), location_of_k);
+        }
     }
 
     #[test]

@@ -3,16 +3,15 @@
 //!
 //! - A header that S3 ignores when it cannot be read, and s3s refuses, is taken off the request; a
 //!   text that S3 keeps as it came travels beside the request in [`SetAside`].
-//! - What the gate has verified (`Authorization`, the presigned query) is taken off, because s3s
-//!   refuses signatures when it has no keys of its own.
+//! - The gate has verified and taken off every signature, and put the bucket of a host into the
+//!   path: there is one style of address here, and no key.
 //! - Browser forms are refused before s3s would read them into memory.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE,
-    RANGE,
+    CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, RANGE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use s3s::config::{S3Config, StaticConfigProvider};
@@ -20,8 +19,7 @@ use s3s::dto::{Range, Timestamp, TimestampFormat};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, HttpError, HttpRequest, HttpResponse, s3_error};
 
-use super::host::Domains;
-use super::{Settings, Wire};
+use super::Wire;
 use crate::objects::Objects;
 
 /// XML of a request. The largest legitimate one completes 10,000 parts with a checksum each.
@@ -53,17 +51,15 @@ pub struct Service {
 
 /// Builds the service. Requests must come through the gate: this part verifies no signature, it
 /// trusts the [`crate::iam::Principal`] in the request's extensions and refuses when there is none.
-pub fn service(objects: Objects, settings: &Settings) -> Service {
+pub fn service(objects: Objects) -> Service {
     let mut config = S3Config::default();
     config.xml_max_body_size = XML_BYTES_MAX;
     config.post_object_max_file_size = FORM_FILE_BYTES_MAX;
     config.form_max_field_size = FORM_FIELD_BYTES_MAX;
     config.form_max_fields_size = FORM_FIELDS_BYTES_MAX;
     config.form_max_parts = FORM_PARTS_MAX;
-    let domains = Domains::new(&settings.domains);
     let mut builder = S3ServiceBuilder::new(Wire { objects });
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-    builder.set_host(domains);
     Service { inner: builder.build() }
 }
 
@@ -112,15 +108,11 @@ fn names_uploads(uri: &Uri) -> bool {
 /// Makes a request that S3 accepts one that s3s accepts.
 fn prepare(request: &mut HttpRequest) {
     let headers = request.headers_mut();
-    headers.remove(AUTHORIZATION);
     drop_unless(headers, RANGE, |text| Range::parse(text).is_ok());
     drop_unless(headers, IF_MODIFIED_SINCE, is_http_date);
     drop_unless(headers, IF_UNMODIFIED_SINCE, is_http_date);
     if let Some(expires) = headers.remove(EXPIRES) {
         set_aside(request).expires = Some(expires);
-    }
-    if let Some(uri) = without_signature(request.uri()) {
-        *request.uri_mut() = uri;
     }
 }
 
@@ -133,19 +125,6 @@ fn drop_unless(headers: &mut HeaderMap, name: HeaderName, readable: impl Fn(&str
 
 fn is_http_date(text: &str) -> bool {
     Timestamp::parse(TimestampFormat::HttpDate, text).is_ok()
-}
-
-/// The address without the presigned query, if it has one.
-fn without_signature(uri: &Uri) -> Option<Uri> {
-    let query = uri.query().filter(|query| query.contains("X-Amz-Signature="))?;
-    let rest: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("X-Amz-")).collect();
-    let path_and_query = match rest.is_empty() {
-        true => uri.path().to_owned(),
-        false => format!("{}?{}", uri.path(), rest.join("&")),
-    };
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(path_and_query.parse().ok()?);
-    Uri::from_parts(parts).ok()
 }
 
 /// Takes the quotes off the `ETag` of an answer that has them too many.
@@ -198,21 +177,12 @@ mod tests {
     }
 
     #[test]
-    fn expires_and_signatures_are_taken_off() {
-        let mut request = request(
-            "/b/k?versionId=3&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00&response-expires=x",
-            &[
-                ("expires", "never"),
-                ("authorization", "AWS4-HMAC-SHA256 …".split(' ').next().unwrap()),
-            ],
-        );
+    fn expires_travels_beside_the_request() {
+        let mut request = request("/b/k", &[("expires", "never")]);
         prepare(&mut request);
         assert!(request.headers().is_empty());
-        assert_eq!(request.uri(), "/b/k?versionId=3&response-expires=x");
         let aside = request.extensions().get::<SetAside>().unwrap();
         assert_eq!(aside.expires.as_ref().unwrap(), "never");
-        assert_eq!(without_signature(&"/b?X-Amz-Signature=0".parse().unwrap()).unwrap(), "/b");
-        assert_eq!(without_signature(&"/b?prefix=X-Amz".parse().unwrap()), None);
     }
 
     #[test]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method};
 use s3s::Body;
 use storage_engine::media::{SimEnvironment, SimMedia, SimOptions};
 use storage_engine::{Engine, Environment, Options, PlainMasterKey};
 
-use super::{BUILT, Service, Settings, service};
+use super::{BUILT, Service, service};
 use crate::catalog::Catalog;
 use crate::iam::Principal;
 use crate::objects::{self, Objects, SmallParts};
@@ -59,8 +59,7 @@ async fn store() -> Service {
     let catalog = Catalog::open(engine.clone(), None).await.unwrap();
     let settings =
         objects::Settings { region: "us-east-1".into(), small_parts: SmallParts::Allowed };
-    let settings_of_wire = Settings { domains: vec!["s3.test".into()] };
-    service(Objects::new(engine, catalog, environment, settings), &settings_of_wire)
+    service(Objects::new(engine, catalog, environment, settings))
 }
 
 async fn send(service: &Service, principal: Option<Principal>, ask: Ask<'_>) -> Answer {
@@ -561,15 +560,4 @@ async fn locks_hold_and_show() {
     let off = HOLD.replace("ON", "OFF");
     assert_eq!(root(&service, Method::PUT, "/own/k?legal-hold", &[], &off).await.status, 200);
     assert_eq!(root(&service, Method::DELETE, &uri, &bypass, "").await.status, 204);
-}
-
-#[tokio::test]
-async fn a_bucket_can_stand_in_the_host() {
-    let service = store().await;
-    root(&service, Method::PUT, "/own", &[], "").await;
-    root(&service, Method::PUT, "/own/k", &[], "data").await;
-    let hosted = root(&service, Method::GET, "/k", &[("host", "own.s3.test:9000")], "").await;
-    assert_eq!((hosted.status, hosted.body.as_str()), (200, "data"));
-    let by_path = root(&service, Method::GET, "/own/k", &[("host", "localhost:9000")], "").await;
-    assert_eq!(by_path.status, StatusCode::OK.as_u16());
 }
