@@ -220,6 +220,8 @@ impl Objects {
         match self.shared.catalog.change(change).await {
             Ok(made) => Ok(Some(self.handle(&made)?)),
             Err(EngineError::Condition { .. }) => Ok(None),
+            // The name and the size were checked: what is left is the catalog's own limit.
+            Err(EngineError::Invalid(_)) => Err(ObjectError::TooManyBuckets),
             Err(error) => Err(error.into()),
         }
     }

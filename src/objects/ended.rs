@@ -11,14 +11,25 @@ use storage_engine::{Batch, Entry, Error as EngineError, Missing, Scan, ScanItem
 
 use super::bucket::{Bucket, ListBuckets};
 use super::error::{ObjectError, Result};
-use super::limits::{ENDED_KEEP_MS, PAGE_ITEMS_MAX, SWEEP_BATCH_PARTS};
+use super::limits::{ENDED_KEEP_MS, PAGE_ITEMS_MAX, SWEEP_BATCH_PARTS, SWEEP_EVERY};
 use super::store::Objects;
 use super::upload_id::{UploadId, ended_prefix, parse_ended_name};
 use super::upload_record::EndedRecord;
 
 impl Objects {
+    /// Sweeps now and then every hour, for as long as it is polled.
+    pub async fn keep_swept(&self) {
+        loop {
+            match self.sweep().await {
+                Ok(removed) => tracing::debug!(removed, "swept ended uploads"),
+                Err(error) => tracing::warn!(%error, "ended uploads could not be swept"),
+            }
+            tokio::time::sleep(SWEEP_EVERY).await;
+        }
+    }
+
     /// Removes what ended uploads left behind and completions too old to be asked for again.
-    /// Returns the number of records removed. Run it at start and every hour.
+    /// Returns the number of records removed.
     pub async fn sweep(&self) -> Result<u64> {
         let mut removed = 0;
         let mut list = ListBuckets { limit: Some(PAGE_ITEMS_MAX), ..ListBuckets::default() };

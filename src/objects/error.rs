@@ -23,6 +23,8 @@ pub enum ObjectError {
     BucketAlreadyExists,
     /// The caller has a bucket of that name already.
     BucketAlreadyOwnedByYou,
+    /// The store has as many buckets as it can.
+    TooManyBuckets,
     /// The bucket still holds versions.
     BucketNotEmpty,
     /// Not a name a bucket can have.
@@ -128,6 +130,7 @@ impl ObjectError {
             Self::NoSuchBucket => "NoSuchBucket",
             Self::BucketAlreadyExists => "BucketAlreadyExists",
             Self::BucketAlreadyOwnedByYou => "BucketAlreadyOwnedByYou",
+            Self::TooManyBuckets => "TooManyBuckets",
             Self::BucketNotEmpty => "BucketNotEmpty",
             Self::InvalidBucketName => "InvalidBucketName",
             Self::InvalidLocationConstraint => "InvalidLocationConstraint",
@@ -188,6 +191,7 @@ impl ObjectError {
             Self::PreconditionFailed(_) => 412,
             Self::InvalidRange { .. } | Self::NoSuchPart => 416,
             Self::InvalidBucketName
+            | Self::TooManyBuckets
             | Self::InvalidLocationConstraint
             | Self::InvalidVersionId
             | Self::KeyTooLong
@@ -222,6 +226,7 @@ impl ObjectError {
             Self::BucketAlreadyOwnedByYou => {
                 "Your previous request to create the named bucket succeeded and you already own it."
             }
+            Self::TooManyBuckets => "You have attempted to create more buckets than allowed",
             Self::BucketNotEmpty => "The bucket you tried to delete is not empty",
             Self::InvalidBucketName => "The specified bucket is not valid.",
             Self::InvalidLocationConstraint => "The specified location-constraint is not valid",

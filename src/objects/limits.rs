@@ -1,5 +1,7 @@
 //! Every number of the object model that a client can push against, with its reason.
 
+use std::time::Duration;
+
 /// Longest key in bytes of UTF-8.
 pub const KEY_BYTES_MAX: usize = 1024;
 /// Names and values of user metadata together.
@@ -40,6 +42,8 @@ pub(super) const HASH_TURN_BYTES: usize = 512 * 1024;
 pub(super) const PART_READS_MAX: usize = 32;
 /// How long a completed upload answers a repeated completion, in milliseconds: a day.
 pub(super) const ENDED_KEEP_MS: u64 = 24 * 60 * 60 * 1000;
+/// Time between two sweeps.
+pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 /// Part removals in one batch with a completion; the rest is swept after it.
 pub(super) const SWEEP_BATCH_PARTS: usize = 2000;
 /// Parsed bucket records kept.
