@@ -3,7 +3,7 @@
 //!
 //! - **The truth is a record in the engine's root space**, named by [`Kind::record_name`]. A change
 //!   is one engine batch, with whatever must happen with it; the sequencer decides its conditions.
-//! - **Reads never wait and never miss**: the [`table`] holds every record in memory. It shows a
+//! - **Reads never wait and never miss**: the table holds every record in memory. It shows a
 //!   change after the engine made it durable and before the caller is told.
 //! - **The sled view decides nothing**: it saves [`Catalog::open`] reading each record from the
 //!   journal, and a row is believed only if the engine's index names the same sequence, time and
