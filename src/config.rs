@@ -220,17 +220,17 @@ impl Reader<'_> {
             .ok_or_else(|| ConfigError::new(format!("{name}: not set; give {allowed}")))
     }
 
+    /// Of `ephemeral` and `data` the one that a stronger layer names wins, so that a flag can
+    /// overrule a container's environment; both in one layer contradict each other.
     fn place(&self) -> Result<Place, ConfigError> {
         let ephemeral = self.required("ephemeral", truth, "true or false")?;
-        let data = self.layers.get("data");
-        let given = data.as_ref().filter(|setting| setting.origin != Origin::Default);
-        match (ephemeral, given) {
-            (true, Some(setting)) => Err(ConfigError::new(format!(
+        match (ephemeral, self.layers.first_of(["ephemeral", "data"])) {
+            (true, [Some(_), Some(data)]) => Err(ConfigError::new(format!(
                 "ephemeral and data: `{}` ({}) cannot be both; leave one out",
-                setting.value, setting.origin
+                data.value, data.origin
             ))),
-            (true, None) => Ok(Place::Ephemeral),
-            (false, _) => Ok(Place::Directory(self.required("data", path, "a path")?)),
+            (true, [Some(_), None]) => Ok(Place::Ephemeral),
+            _ => Ok(Place::Directory(self.required("data", path, "a path")?)),
         }
     }
 }

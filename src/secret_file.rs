@@ -14,7 +14,7 @@ const OTHERS: u32 = 0o077;
 
 /// Creates `path` with `bytes`, mode 0600; it and its name are on stable media when this returns.
 /// Fails when the file exists. A crash leaves either nothing or the whole file.
-pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let directory = directory.unwrap_or(Path::new("."));
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
@@ -37,7 +37,7 @@ pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Reads `path`: none when there is no such file. Refuses one that others may read, one over
 /// `bytes_max`, and one that is no text.
-pub fn read(path: &Path, bytes_max: u64) -> io::Result<Option<Zeroizing<String>>> {
+pub(crate) fn read(path: &Path, bytes_max: u64) -> io::Result<Option<Zeroizing<String>>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -146,6 +146,11 @@ impl Plan {
         }
     }
 
+    /// Keys after which a whole page follows.
+    pub(super) fn page_starts(&self) -> u64 {
+        self.keys.saturating_sub(u64::from(self.list_query.page)).max(1)
+    }
+
     /// The query of a page that begins after the `index`-th key.
     pub(super) fn list_query(&self, index: u64) -> String {
         let ListQuery { delimiter, page, prefix } = &self.list_query;

@@ -65,7 +65,7 @@ impl Worker {
             Operation::Put => (Verb::Put, self.put(plan.put_index(turn)).await),
             Operation::Get => (Verb::Get, self.get(object).await),
             Operation::Head => (Verb::Head, self.head(object).await),
-            Operation::List => (Verb::List, self.list(object).await),
+            Operation::List => (Verb::List, self.list(object % plan.page_starts()).await),
             Operation::Delete => (Verb::Delete, self.delete(turn).await),
             Operation::Multipart => (Verb::Multipart, self.upload(plan.put_index(turn)).await),
             Operation::Mixed => self.mixed(object, turn).await,

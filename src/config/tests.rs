@@ -142,8 +142,14 @@ fn ephemeral_excludes_a_data_directory() {
     let both = layers(&[("ephemeral", "true"), ("data", "/srv/data")], &[], "");
     let text = Config::resolve(&both).unwrap_err().to_string();
     assert!(text.contains("cannot be both"), "{text}");
-    let alone = layers(&[("ephemeral", "true")], &[], "");
-    assert_eq!(Config::resolve(&alone).unwrap().place, Place::Ephemeral);
+    let place = |layers: &Layers| Config::resolve(layers).unwrap().place;
+    assert_eq!(place(&layers(&[("ephemeral", "true")], &[], "")), Place::Ephemeral);
+    let overruled = layers(&[("ephemeral", "true")], &[("LODESTORE_DATA", "/data")], "");
+    assert_eq!(place(&overruled), Place::Ephemeral);
+    let kept = layers(&[("data", "/srv/data")], &[("LODESTORE_EPHEMERAL", "1")], "");
+    assert_eq!(place(&kept), Place::Directory("/srv/data".into()));
+    let neither = layers(&[("ephemeral", "false")], &[("LODESTORE_DATA", "/data")], "");
+    assert_eq!(place(&neither), Place::Directory("/data".into()));
 }
 
 #[test]
