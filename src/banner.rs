@@ -111,12 +111,12 @@ impl Banner<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credentials::Secret;
+    use crate::iam::SecretKey;
 
     fn text(source: Source, address: &str, lifetime: Lifetime) -> String {
         let root = RootCredentials {
             access_key: "ACCESS".to_owned(),
-            secret_key: Secret::new("hushhush"),
+            secret_key: SecretKey::new("hushhush".to_owned()),
             source,
         };
         Banner {

@@ -3,15 +3,15 @@
 //! - The first place that says anything wins: flags, `LODESTORE_ROOT_*` (or the configuration
 //!   file), `AWS_*`, `MINIO_ROOT_*`, and else a pair that is generated once and kept in the data
 //!   directory. Half a pair is an error, never an invitation to generate the other half.
-//! - A secret is wiped when dropped and shows in no `Debug` and no error.
+//! - A secret shows in no error.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use crate::config::{ConfigError, Layers, Setting};
+use crate::iam::SecretKey;
 use crate::secret_file;
 
 /// Name of the file in the data directory that holds generated root keys.
@@ -43,28 +43,6 @@ const KEY_CHARACTERS_MAX: usize = 128;
 const REMOTE_SECRET_CHARACTERS_MIN: usize = 8;
 const FILE_BYTES_MAX: u64 = 4096;
 
-/// A secret key. Wiped when dropped.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    /// Takes a secret into custody.
-    pub fn new(secret: impl Into<String>) -> Self {
-        Self(Zeroizing::new(secret.into()))
-    }
-
-    /// The secret itself: for signing, and for the banner when it was generated here.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
 /// Where the root keys came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -82,7 +60,7 @@ pub struct RootCredentials {
     /// The access key.
     pub access_key: String,
     /// The secret key.
-    pub secret_key: Secret,
+    pub secret_key: SecretKey,
     /// Where they came from.
     pub source: Source,
 }
@@ -124,7 +102,7 @@ impl RootCredentials {
         };
         let pair = Self {
             access_key: access_key.to_string(),
-            secret_key: Secret(secret_key),
+            secret_key: take(secret_key),
             source: Source::Generated(path.clone()),
         };
         secret_file::create(&path, pair.profile().as_bytes())
@@ -177,7 +155,7 @@ fn own_pair(layers: &Layers) -> Result<Option<RootCredentials>, ConfigError> {
     match (access_key, secret_key) {
         (None, None) => Ok(None),
         (Some(access_key), Some(secret_key)) => {
-            pair(access_key.to_string(), Secret(secret_key), "the configuration").map(Some)
+            pair(access_key.to_string(), take(secret_key), "the configuration").map(Some)
         }
         (Some(_), None) => Err(half("root-access-key", "root-secret-key")),
         (None, Some(_)) => Err(half("root-secret-key", "root-access-key")),
@@ -224,7 +202,7 @@ fn foreign_pair(
     match (access_key, secret_key) {
         (None, None) => Ok(None),
         (Some(access_key), Some(secret_key)) => {
-            pair(access_key.to_owned(), Secret::new(secret_key), source).map(Some)
+            pair(access_key.to_owned(), SecretKey::new(secret_key.to_owned()), source).map(Some)
         }
         (Some(_), None) => Err(half(access_name, secret_name)),
         (None, Some(_)) => Err(half(secret_name, access_name)),
@@ -239,7 +217,7 @@ fn half(present: &str, missing: &str) -> ConfigError {
 
 fn pair(
     access_key: String,
-    secret_key: Secret,
+    secret_key: SecretKey,
     source: &'static str,
 ) -> Result<RootCredentials, ConfigError> {
     // These separate the parts of a credential scope and of an Authorization header.
@@ -267,7 +245,7 @@ fn pair(
     Ok(RootCredentials { access_key, secret_key, source: Source::Given(source) })
 }
 
-fn parse_profile(text: &str) -> Option<(String, Secret)> {
+fn parse_profile(text: &str) -> Option<(String, SecretKey)> {
     let value = |name: &str| {
         text.lines().find_map(|line| {
             let (key, value) = line.split_once('=')?;
@@ -275,8 +253,13 @@ fn parse_profile(text: &str) -> Option<(String, Secret)> {
         })
     };
     let access_key = value("aws_access_key_id")?;
-    let secret_key = Secret::new(value("aws_secret_access_key")?);
+    let secret_key = SecretKey::new(value("aws_secret_access_key")?);
     pair(access_key, secret_key, "the file").ok().map(|pair| (pair.access_key, pair.secret_key))
+}
+
+/// Hands a secret over without leaving a copy.
+fn take(mut secret: Zeroizing<String>) -> SecretKey {
+    SecretKey::new(std::mem::take(&mut *secret))
 }
 
 /// Random letters; their number divides 256, so each is equally likely.

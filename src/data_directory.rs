@@ -89,7 +89,8 @@ fn explain(path: &Path, error: &io::Error) -> ConfigError {
     let shown = path.display();
     let fix = match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            format!("give it to this user (chown {uid} {shown}), or name another with --data")
+            let give = if path.exists() { "chown" } else { "install -d -m 0700 -o" };
+            format!("give it to this user ({give} {uid} {shown}), or name another with --data")
         }
         io::ErrorKind::ReadOnlyFilesystem => {
             "mount it writable, or name another with --data".into()
@@ -156,7 +157,7 @@ mod tests {
     fn a_forbidden_directory_names_the_fix() {
         let error = io::Error::from(io::ErrorKind::PermissionDenied);
         let text = explain(Path::new("/"), &error).to_string();
-        assert!(text.contains("chown") && text.contains("belongs to uid 0, mode"), "{text}");
+        assert!(text.contains("(chown ") && text.contains("belongs to uid 0, mode"), "{text}");
     }
 
     #[test]

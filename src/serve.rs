@@ -16,6 +16,7 @@ use crate::catalog::Catalog;
 use crate::config::{Config, ConfigError, Layers};
 use crate::credentials::{RootCredentials, Source};
 use crate::data_directory::{DataDirectory, Lifetime, remove_ephemeral};
+use crate::iam::{Identities, IdentityError};
 use crate::keys::{KeyringError, LocalKeyring, StoreState};
 use crate::logging;
 
@@ -24,6 +25,8 @@ use crate::logging;
 pub enum ServeError {
     /// The operator has to change something.
     Config(ConfigError),
+    /// The users file cannot be used.
+    Users(IdentityError),
     /// There is no master key.
     Keyring(KeyringError),
     /// The store cannot be used.
@@ -40,6 +43,7 @@ impl std::fmt::Display for ServeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
+            Self::Users(error) => write!(f, "users: {error}"),
             Self::Keyring(error) => error.fmt(f),
             Self::Store(path, error) => write!(f, "store `{}`: {error}", path.display()),
             Self::Listen(address, error) => {
@@ -121,6 +125,7 @@ struct Store {
     root: RootCredentials,
     engine: Engine,
     catalog: Catalog,
+    identities: Arc<Identities>,
     environment: Arc<dyn Environment>,
     /// What the device says about itself, for the banner.
     device: String,
@@ -142,6 +147,7 @@ impl Store {
             None => RootCredentials::stored_or_generated(path)?,
         };
         root.check_exposure(config.listen)?;
+        let identities = identities(config, &root).map_err(ServeError::Users)?;
         let state = match media.root().map_err(fail)? {
             Some(_) => StoreState::Exists,
             None => StoreState::Fresh,
@@ -164,7 +170,7 @@ impl Store {
             Engine::open(Arc::clone(&environment), media, master, options).map_err(fail)?;
         let catalog = Catalog::open(engine.clone(), Some(path.join("catalog"))).await;
         let catalog = catalog.map_err(fail)?;
-        Ok(Self { root, engine, catalog, environment, device })
+        Ok(Self { root, identities: Arc::new(identities), engine, catalog, environment, device })
     }
 
     /// Seals and syncs.
@@ -173,6 +179,14 @@ impl Store {
         drop(catalog);
         engine.close().await.map_err(|error| ServeError::Store(directory.path().to_owned(), error))
     }
+}
+
+fn identities(config: &Config, root: &RootCredentials) -> Result<Identities, IdentityError> {
+    let mut identities = Identities::new(root.access_key.clone(), root.secret_key.clone())?;
+    if let Some(path) = &config.users {
+        identities.load_users(path)?;
+    }
+    Ok(identities)
 }
 
 /// The device in `directory`, with what it says about itself.

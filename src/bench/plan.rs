@@ -7,7 +7,7 @@ use super::endpoint::Endpoint;
 use super::options::{BenchOptions, Operation, PayloadHash};
 use super::payload::{Hashing, Payloads};
 use super::sign::{self, Signer};
-use crate::credentials::Secret;
+use crate::iam::SecretKey;
 
 /// Objects that operations on existing objects choose from, when nobody says.
 const KEYS_MAX: u64 = 10_000;
@@ -35,7 +35,7 @@ pub(super) struct Plan {
     /// Bodies of all parts but the last, and of the last one.
     pub(super) parts: Option<Parts>,
     pub(super) list_query: ListQuery,
-    credentials: Option<(String, Secret)>,
+    credentials: Option<(String, SecretKey)>,
     prefix: String,
     folders: Option<u64>,
     rotation: Rotation,
@@ -196,7 +196,7 @@ impl Parts {
     }
 }
 
-fn credentials(options: &BenchOptions) -> Result<Option<(String, Secret)>, BenchError> {
+fn credentials(options: &BenchOptions) -> Result<Option<(String, SecretKey)>, BenchError> {
     if options.anonymous {
         return Ok(None);
     }
@@ -206,7 +206,7 @@ fn credentials(options: &BenchOptions) -> Result<Option<(String, Secret)>, Bench
              --secret-key, or --anonymous",
         ));
     }
-    Ok(Some((options.access_key.clone(), Secret::new(options.secret_key.as_str()))))
+    Ok(Some((options.access_key.clone(), SecretKey::new(options.secret_key.clone()))))
 }
 
 fn to_len(bytes: u64) -> Result<usize, BenchError> {

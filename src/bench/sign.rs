@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
 
-use crate::credentials::Secret;
+use crate::iam::SecretKey;
 
 /// SHA-256 of nothing, as AWS clients send it for requests without a body.
 pub(super) const EMPTY_SHA256: &str =
@@ -33,7 +33,7 @@ pub(super) struct Unsigned<'a> {
 /// Signs requests of one principal to one region.
 pub(super) struct Signer {
     access_key: String,
-    secret_key: Secret,
+    secret_key: SecretKey,
     region: String,
     second: u64,
     /// `20130524T000000Z` of `second`.
@@ -44,7 +44,7 @@ pub(super) struct Signer {
 }
 
 impl Signer {
-    pub(super) fn new(access_key: &str, secret_key: Secret, region: &str) -> Self {
+    pub(super) fn new(access_key: &str, secret_key: SecretKey, region: &str) -> Self {
         let mut signer = Self {
             access_key: access_key.to_owned(),
             secret_key,
@@ -190,7 +190,7 @@ mod tests {
     const HOST: &str = "examplebucket.s3.amazonaws.com";
 
     fn signature(request: &Unsigned<'_>) -> String {
-        let secret = Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+        let secret = SecretKey::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned());
         let mut signer = Signer::new("AKIAIOSFODNN7EXAMPLE", secret, "us-east-1");
         signer.set_time(EXAMPLE_TIME);
         signer.authorization(request)
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_key_follows_the_day() {
-        let mut signer = Signer::new("access", Secret::new("secret"), "eu-west-1");
+        let mut signer = Signer::new("access", SecretKey::new("secret".to_owned()), "eu-west-1");
         signer.set_time(EXAMPLE_TIME);
         assert!(signer.scope.starts_with("20130524/eu-west-1"));
         signer.set_time(EXAMPLE_TIME + 86_399);
