@@ -1,10 +1,15 @@
 //! Listening, routing, the gate, the response stage.
 
 pub mod body;
-mod chunked;
+pub mod chunked;
+pub mod document;
+pub mod guard;
 pub mod limits;
-mod query;
-mod refusal;
-mod request_id;
-mod sigv4;
-mod target;
+pub mod operations;
+pub mod promise;
+pub mod query;
+pub mod refusal;
+pub mod request_id;
+pub mod sigv4;
+pub mod stream;
+pub mod target;
