@@ -103,6 +103,11 @@ impl<B> BodyStream<B> {
         }
     }
 
+    /// Sets how it is checked; call before its first byte is taken.
+    pub fn set_check(&mut self, check: Check) {
+        self.check = check;
+    }
+
     /// What was checked and came to a clean end or not.
     fn finish(&mut self) -> Result<(), BodyError> {
         match &mut self.check {
@@ -143,6 +148,11 @@ impl<B> BodyStream<B>
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    /// Whether it is known that no byte comes.
+    pub fn is_empty(&self) -> bool {
+        self.source.as_ref().is_none_or(Body::is_end_stream)
+    }
+
     fn poll_checked(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         loop {
             if let Some(piece) = self.next_piece()? {
