@@ -218,7 +218,3 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
         (None, None) => "a panic without words",
     }
 }
-
-#[cfg(test)]
-#[path = "front_tests.rs"]
-mod tests;

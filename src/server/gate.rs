@@ -298,7 +298,3 @@ fn clean_headers(parts: &mut Parts, len: Option<u64>) {
         None => parts.headers.remove(header::CONTENT_LENGTH),
     };
 }
-
-#[cfg(test)]
-#[path = "gate_tests.rs"]
-mod tests;

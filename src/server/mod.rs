@@ -33,6 +33,8 @@ pub mod route;
 pub mod sigv4;
 pub mod stream;
 pub mod target;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::sync::Arc;
