@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::gate::{Case, Gate};
+use super::guard;
 use super::health::{self, Readiness};
 use super::limits::ADMISSION_WAIT;
 use super::linger;
@@ -86,6 +87,7 @@ impl Front {
                 target: Target::default(),
                 principal: None,
                 operation: None,
+                wants_rdma: guard::asks_for_rdma(&parts.headers),
             },
             status: 0,
             received_bytes: 0,

@@ -78,6 +78,8 @@ pub struct Case {
     pub principal: Option<Principal>,
     /// What it asks for: the place in the table.
     pub operation: Option<usize>,
+    /// Whether it wants its bytes moved by RDMA, which its answer must decline.
+    pub wants_rdma: bool,
 }
 
 /// A request that may go on.
@@ -136,7 +138,8 @@ impl Gate {
         let kind = case.target.kind();
         let (place, operation) = operations::resolve(&parts.method, kind, &query, &parts.headers)?;
         case.operation = Some(place);
-        check_head(&parts, kind)?;
+        guard::decline_rdma(&parts.headers, operation)?;
+        refuse_form(&parts, kind)?;
         let principal = verified.principal.clone();
         let form = verified.form;
         let framing = if verified.payload.is_framed() { Framing::Framed } else { Framing::Plain };
@@ -243,8 +246,7 @@ fn is_amz(name: &str) -> bool {
     name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"))
 }
 
-fn check_head(parts: &Parts, kind: TargetKind) -> Result<(), Refusal> {
-    guard::decline_rdma(&parts.headers)?;
+fn refuse_form(parts: &Parts, kind: TargetKind) -> Result<(), Refusal> {
     let content_type = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let form = b"multipart/form-data";
     let is_form = content_type

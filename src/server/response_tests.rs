@@ -18,6 +18,7 @@ fn case(method: Method) -> Case {
         target: Target::parse("/b/a%26b%01", None, &[]).unwrap(),
         principal: None,
         operation: None,
+        wants_rdma: false,
     }
 }
 
@@ -92,10 +93,10 @@ fn what_must_have_no_body_has_none() {
 }
 
 #[test]
-fn refusals_show_their_details_and_headers() {
-    let mut refusal = Refusal::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", "no");
-    refusal.headers.push(("x-amz-rdma-reply", "501"));
-    let answer = of_refusal(refusal.with("HeadersNotSigned", "a, <b>"), &case(Method::PUT));
+fn refusals_show_their_details_and_decline_rdma() {
+    let refusal = Refusal::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", "no");
+    let case = Case { wants_rdma: true, ..case(Method::PUT) };
+    let answer = of_refusal(refusal.with("HeadersNotSigned", "a, <b>"), &case);
     assert_eq!(answer.status(), 501);
     assert_eq!(answer.headers()["x-amz-rdma-reply"], "501");
     assert!(text(&answer).contains("<HeadersNotSigned>a, &lt;b&gt;</HeadersNotSigned>"));

@@ -112,3 +112,39 @@ async fn too_many_headers_are_refused() {
     let answer = server.send(&plan).await;
     assert_eq!(answer.status, 431);
 }
+
+#[tokio::test]
+async fn http_2_is_served_on_the_same_port() {
+    use http_body_util::{BodyExt, Full};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+
+    let server = TestServer::start().await;
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let io = TokioIo::new(stream);
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    let plan = Plan::put(b"hello").header("host", "photos.s3.test");
+    let text = String::from_utf8(plan.bytes()).unwrap();
+    let head = text.split("\r\n\r\n").next().unwrap();
+    let mut request =
+        http::Request::builder().method("PUT").uri("http://photos.s3.test/bucket/key");
+    for line in head.split("\r\n").skip(1) {
+        let (name, value) = line.split_once(": ").unwrap();
+        // In HTTP/2 the host is the authority of the URI.
+        if name != "host" {
+            request = request.header(name, value);
+        }
+    }
+    let request = request.body(Full::new(bytes::Bytes::from_static(b"hello"))).unwrap();
+    let answer = sender.send_request(request).await.unwrap();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let text = String::from_utf8(body.to_vec()).unwrap();
+    assert!(text.contains("operation=PutObject\nuri=/photos/bucket/key\n"), "{text}");
+    assert!(text.contains("body=hello"));
+    let mut head = http::Request::head("http://localhost/bucket?unknown").body(Full::default());
+    head.as_mut().unwrap().headers_mut().insert("x-a", "b".parse().unwrap());
+    let answer = sender.send_request(head.unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 501);
+    assert!(answer.into_body().collect().await.unwrap().to_bytes().is_empty());
+}
