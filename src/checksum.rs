@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn combined_parts_equal_the_whole() {
-        let data: Vec<u8> = (0..70_001_u32).map(|n| (n * 31 >> 3) as u8).collect();
+        let data: Vec<u8> = (0..70_001_u32).map(|n| ((n * 31) >> 3) as u8).collect();
         for algorithm in [Algorithm::Crc32, Algorithm::Crc32c, Algorithm::Crc64Nvme] {
             for cuts in [vec![], vec![0], vec![1, 2], vec![5, 5, 40_000], vec![65_536, 70_001]] {
                 let mut parts = Vec::new();

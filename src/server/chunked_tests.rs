@@ -9,14 +9,15 @@ use super::{Deframer, Frames, TrailingChecksum};
 use crate::checksum::{Algorithm, Hasher};
 use crate::iam::SecretKey;
 use crate::server::body::BodyError;
-use crate::server::sigv4::{ChunkSigner, example_signer};
+use crate::server::sigv4::ChunkSigner;
+use crate::server::sigv4::example::signer_of_examples;
 
 const SEED: &str = "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9";
 const TRAILER_SEED: &str = "106e2a8a18243abcf37539882f36619c00e2dfc72633413f02d3b74544bfeb8e";
 
 fn signer(seed: &str) -> ChunkSigner {
     let secret = SecretKey::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".into());
-    example_signer(&secret, hex::decode(seed).unwrap().try_into().unwrap())
+    signer_of_examples(&secret, hex::decode(seed).unwrap().try_into().unwrap())
 }
 
 fn trailing(algorithm: Algorithm) -> TrailingChecksum {

@@ -13,9 +13,20 @@ pub const REQUESTS_MAX: usize = 2_048;
 /// ten seconds in all.
 pub const ADMISSION_WAIT: Duration = Duration::from_secs(5);
 
-/// Bytes of a request's head. S3 allows 8 KiB of headers and a URL of a 1,024-byte key with each
-/// byte percent-encoded; presigned URLs add to it.
+/// Bytes of a request's head in HTTP/2. S3 allows 8 KiB of headers and a URL of a 1,024-byte key
+/// with each byte percent-encoded; presigned URLs add to it.
 pub const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// What is read from a connection at once: bounds a head in HTTP/1, and the pieces of a body.
+pub const READ_BYTES_MAX: usize = 128 << 10;
+
+/// Bytes of an HTTP/2 body that may be under way unread, of one request and of a connection.
+pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// See [`STREAM_WINDOW_BYTES`].
+pub const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+
+/// How long to wait before the next accept after one failed, mostly for want of descriptors.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Headers of a request. S3's own limit of 2 KiB of user metadata fits well below.
 pub const HEADERS_MAX: usize = 128;
@@ -55,6 +66,12 @@ pub const OBJECT_BYTES_MAX: u64 = 5 << 30;
 
 /// An XML or JSON body. CompleteMultipartUpload of 10,000 parts with all checksums takes 1.9 MiB.
 pub const DOCUMENT_BYTES_MAX: usize = 2 << 20;
+
+/// A document up to this may be read without asking; most are.
+pub const DOCUMENT_BYTES_SMALL: u64 = 64 << 10;
+
+/// Larger documents in memory at once, which bounds them to 128 MiB.
+pub const DOCUMENTS_MAX: usize = 64;
 
 /// Nested elements of an XML body; the deepest S3 has is 8.
 pub const DOCUMENT_DEPTH_MAX: usize = 32;

@@ -4,7 +4,7 @@
 //!   leniently and takes a repeated name for an absent one.
 //! - `+` is a space, as in forms and as S3 reads it.
 
-use percent_encoding::percent_decode;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 
 use super::limits::QUERY_PARAMETERS_MAX;
 use super::refusal::Refusal;
@@ -54,9 +54,18 @@ impl Query {
         self.parameters.retain(|(name, value)| keep(name, value));
     }
 
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.parameters.len()
+    /// The query written out again, percent-encoded.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for (name, value) in self.iter() {
+            if !text.is_empty() {
+                text.push('&');
+            }
+            text.extend(utf8_percent_encode(name, NON_ALPHANUMERIC));
+            text.push('=');
+            text.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
+        }
+        text
     }
 }
 
@@ -95,6 +104,7 @@ mod tests {
             [("list-type", "2"), ("prefix", "a/b c"), ("acl", ""), ("x", "ä"), ("e", "")]
         );
         assert!(query.has("acl") && !query.has("ACL"));
+        assert_eq!(Query::parse(&query.text()).unwrap(), query);
     }
 
     #[test]

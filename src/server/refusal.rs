@@ -13,14 +13,12 @@ pub struct Refusal {
     pub message: String,
     /// Further elements of the error body: name and text.
     pub details: Vec<(&'static str, String)>,
-    /// Headers of the answer.
-    pub headers: Vec<(&'static str, &'static str)>,
 }
 
 impl Refusal {
     /// A refusal without details.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), details: Vec::new(), headers: Vec::new() }
+        Self { status, code, message: message.into(), details: Vec::new() }
     }
 
     /// With one more element in its body.

@@ -56,7 +56,8 @@ impl RequestTime {
 
     fn parse(text: &str) -> Option<Self> {
         Self::parse_basic(text).or_else(|| {
-            let time = OffsetDateTime::parse(text.trim(), &Rfc2822).ok()?.to_offset(time::UtcOffset::UTC);
+            let time =
+                OffsetDateTime::parse(text.trim(), &Rfc2822).ok()?.to_offset(time::UtcOffset::UTC);
             let format = format_description!("[year][month][day]T[hour][minute][second]Z");
             Some(Self { time, text: time.format(format).ok()? })
         })

@@ -10,6 +10,8 @@
 mod authorization;
 mod canonical;
 mod date;
+#[cfg(test)]
+pub(super) mod example;
 mod payload;
 mod signing;
 #[cfg(test)]
@@ -373,20 +375,4 @@ fn does_not_match(
         }
         None => refusal,
     }
-}
-
-/// A signer in the scope of AWS's published examples, for tests of what it signs.
-#[cfg(test)]
-pub(super) fn example_signer(secret: &crate::iam::SecretKey, seed: [u8; 32]) -> ChunkSigner {
-    let query = Query::parse(
-        "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20130524T000000Z&X-Amz-Expires=1\
-         &X-Amz-Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request\
-         &X-Amz-SignedHeaders=host\
-         &X-Amz-Signature=0000000000000000000000000000000000000000000000000000000000000000",
-    )
-    .unwrap();
-    let authorization = Authorization::parse_query(&query).unwrap();
-    let time = RequestTime::of_query(&query).unwrap();
-    let key = SigningKey::derive(secret, &authorization.credential);
-    ChunkSigner::new(key, &time, &authorization.credential, seed)
 }
