@@ -121,7 +121,7 @@ def tree(tmp_path):
     for name, body in files.items():
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_bytes(body)
-        # Listings may tell whole seconds: a file of this very second would look newer than its copy.
+        # Listings may tell whole seconds: a file of this second would look newer than its copy.
         os.utime(path / name, (1_700_000_000.25, 1_700_000_000.25))
     return Tree(path, files)
 
@@ -149,9 +149,8 @@ def command(tmp_path):
             check=False,
         )
         printed = done.stdout.decode(errors="replace")
-        assert done.returncode == expect, (
-            f"{words} left with {done.returncode}\n{printed}\n{done.stderr.decode(errors='replace')}"
-        )
+        complaint = done.stderr.decode(errors="replace")
+        assert done.returncode == expect, f"{words}: {done.returncode}\n{printed}\n{complaint}"
         return printed
 
     return run

@@ -1,6 +1,7 @@
 """Buckets, with boto3 at its defaults."""
 
 import pytest
+
 from refusal import refused
 
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 
 import pytest
+
 from refusal import refused
 
 # CRC check values are published for exactly these nine bytes.
@@ -38,15 +39,16 @@ def test_a_checksum_is_kept_and_told_when_asked_for(s3, bucket, algorithm):
     assert (told(head), head["ChecksumType"]) == (expected, "FULL_OBJECT")
     got = s3.get_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")
     assert (got["Body"].read(), told(got)) == (BODY, expected)
-    attributes = s3.get_object_attributes(
-        Bucket=bucket, Key="k", ObjectAttributes=["Checksum"]
-    )["Checksum"]
+    attributes = s3.get_object_attributes(Bucket=bucket, Key="k", ObjectAttributes=["Checksum"])[
+        "Checksum"
+    ]
     assert told(attributes) == expected
 
 
 @ALGORITHMS
 def test_a_checksum_is_not_told_unasked(s3, bucket, algorithm):
-    s3.put_object(Bucket=bucket, Key="k", Body=BODY, **{f"Checksum{algorithm}": CHECKSUMS[algorithm]})
+    given = {f"Checksum{algorithm}": CHECKSUMS[algorithm]}
+    s3.put_object(Bucket=bucket, Key="k", Body=BODY, **given)
     assert told(s3.head_object(Bucket=bucket, Key="k")) == {}
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from botocore.exceptions import ClientError
+
 from refusal import refused
 
 OTHER = '"00000000000000000000000000000000"'

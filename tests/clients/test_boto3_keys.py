@@ -1,6 +1,7 @@
 """Names that are hard to carry through a URL, a listing and a file system, with boto3."""
 
 import pytest
+
 from refusal import refused
 
 KEYS = [

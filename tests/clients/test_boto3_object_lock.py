@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta, timezone
 
 import pytest
+
 from refusal import refused
 
 
@@ -17,9 +18,7 @@ def place(locked_bucket):
 
 def put_retained(s3, place, mode, until):
     """A version under retention; returns the arguments that name it."""
-    put = s3.put_object(
-        **place, Body=b"kept", ObjectLockMode=mode, ObjectLockRetainUntilDate=until
-    )
+    put = s3.put_object(**place, Body=b"kept", ObjectLockMode=mode, ObjectLockRetainUntilDate=until)
     return {**place, "VersionId": put["VersionId"]}
 
 
@@ -49,9 +48,7 @@ def test_the_default_retention_holds_every_new_object(s3, place):
         "ObjectLockEnabled": "Enabled",
         "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 3}},
     }
-    s3.put_object_lock_configuration(
-        Bucket=place["Bucket"], ObjectLockConfiguration=configuration
-    )
+    s3.put_object_lock_configuration(Bucket=place["Bucket"], ObjectLockConfiguration=configuration)
     told = s3.get_object_lock_configuration(Bucket=place["Bucket"])["ObjectLockConfiguration"]
     assert told == configuration
     version = {**place, "VersionId": s3.put_object(**place, Body=b"x")["VersionId"]}

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import boto3
 import pytest
+
 from refusal import refused
 
 
@@ -54,9 +55,7 @@ def test_system_headers_and_user_metadata_come_back(s3, bucket):
         "ContentType": "text/plain; charset=utf-8",
     }
     metadata = {"plain": "value", "with-dash": "a, b; c=d", "empty": ""}
-    s3.put_object(
-        Bucket=bucket, Key="k", Body=b"x", Expires=expires, Metadata=metadata, **headers
-    )
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x", Expires=expires, Metadata=metadata, **headers)
     for answer in (s3.head_object(Bucket=bucket, Key="k"), s3.get_object(Bucket=bucket, Key="k")):
         assert {name: answer[name] for name in headers} == headers
         assert answer["Metadata"] == metadata
@@ -124,9 +123,9 @@ def test_a_copy_keeps_body_headers_and_metadata(s3, bucket, new_bucket):
     s3.put_object(
         Bucket=bucket, Key="from", Body=b"body", ContentType="text/plain", Metadata={"a": "1"}
     )
-    copied = s3.copy_object(
-        Bucket=target, Key="to", CopySource={"Bucket": bucket, "Key": "from"}
-    )["CopyObjectResult"]
+    copied = s3.copy_object(Bucket=target, Key="to", CopySource={"Bucket": bucket, "Key": "from"})[
+        "CopyObjectResult"
+    ]
     got = s3.get_object(Bucket=target, Key="to")
     assert got["Body"].read() == b"body"
     assert (got["ContentType"], got["Metadata"]) == ("text/plain", {"a": "1"})

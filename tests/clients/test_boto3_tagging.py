@@ -1,6 +1,7 @@
 """Object tags, with boto3 at its defaults."""
 
 import pytest
+
 from refusal import refused
 
 

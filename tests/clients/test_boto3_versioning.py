@@ -1,6 +1,7 @@
 """Versions and delete markers, with boto3 at its defaults."""
 
 import pytest
+
 from refusal import refused
 
 

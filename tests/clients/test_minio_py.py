@@ -8,14 +8,13 @@ from minio import Minio
 from minio.commonconfig import ComposeSource, CopySource, Tags
 from minio.deleteobjects import DeleteObject
 from minio.error import S3Error
+
 from plain_http import send
 
 
 @pytest.fixture
 def minio(store):
-    return Minio(
-        store.host, access_key=store.access_key, secret_key=store.secret_key, secure=False
-    )
+    return Minio(store.host, access_key=store.access_key, secret_key=store.secret_key, secure=False)
 
 
 def read(minio, bucket, name):
@@ -38,9 +37,7 @@ def put(minio, bucket, name, body, **arguments):
 
 
 def names(minio, bucket, **arguments):
-    return [
-        entry.object_name for entry in minio.list_objects(bucket_name=bucket, **arguments)
-    ]
+    return [entry.object_name for entry in minio.list_objects(bucket_name=bucket, **arguments)]
 
 
 def test_a_bucket_is_made_found_listed_and_removed(minio, new_bucket):
@@ -100,7 +97,9 @@ def test_a_listing_shows_one_level_or_the_tree(minio, bucket):
 def test_an_object_is_copied(minio, bucket):
     put(minio, bucket, "from", b"hello", metadata={"a": "1"})
     minio.copy_object(
-        bucket_name=bucket, object_name="to", source=CopySource(bucket_name=bucket, object_name="from")
+        bucket_name=bucket,
+        object_name="to",
+        source=CopySource(bucket_name=bucket, object_name="from"),
     )
     assert read(minio, bucket, "to") == b"hello"
     told = minio.stat_object(bucket_name=bucket, object_name="to")

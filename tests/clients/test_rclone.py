@@ -1,6 +1,7 @@
 """rclone with a remote of type s3, provider Other."""
 
 import pytest
+
 from plain_http import send
 
 
@@ -46,7 +47,9 @@ def test_mkdir_makes_a_bucket_and_rmdir_removes_it(rclone, new_bucket):
 
 def test_copy_carries_a_tree_and_check_finds_it_equal(rclone, remote, tree, tmp_path):
     rclone("copy", tree.path, f"{remote}/tree")
-    assert lines(rclone("lsf", "--recursive", "--files-only", f"{remote}/tree")) == sorted(tree.files)
+    assert lines(rclone("lsf", "--recursive", "--files-only", f"{remote}/tree")) == sorted(
+        tree.files
+    )
     rclone("check", tree.path, f"{remote}/tree")
     rclone("check", "--download", tree.path, f"{remote}/tree")
     rclone("copy", f"{remote}/tree", "down")
@@ -79,7 +82,9 @@ def test_check_finds_a_difference(rclone, s3, bucket, remote, tree):
 def test_a_large_file_goes_up_in_parts_and_comes_down(
     rclone, s3, bucket, remote, large_file, tmp_path
 ):
-    rclone("copyto", "--s3-upload-cutoff", "5Mi", "--s3-chunk-size", "5Mi", large_file, f"{remote}/k")
+    rclone(
+        "copyto", "--s3-upload-cutoff", "5Mi", "--s3-chunk-size", "5Mi", large_file, f"{remote}/k"
+    )
     assert s3.head_object(Bucket=bucket, Key="k")["ETag"].endswith('-4"')
     rclone("copyto", f"{remote}/k", "down")
     assert (tmp_path / "down").read_bytes() == large_file.read_bytes()

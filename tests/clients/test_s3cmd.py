@@ -1,6 +1,7 @@
 """s3cmd with the configuration that its own setup writes for a store on one address."""
 
 import pytest
+
 from plain_http import send
 
 
