@@ -84,3 +84,44 @@ def test_what_is_not_built_says_so(s3, bucket):
         s3.put_bucket_request_payment(
             Bucket=bucket, RequestPaymentConfiguration={"Payer": "Requester"}
         )
+
+
+def test_a_new_bucket_is_encrypted(s3, bucket):
+    rules = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert [rule["ApplyServerSideEncryptionByDefault"] for rule in rules] == [
+        {"SSEAlgorithm": "AES256"}
+    ]
+
+
+def test_the_acl_of_a_new_bucket_gives_its_owner_full_control(s3, bucket):
+    acl = s3.get_bucket_acl(Bucket=bucket)
+    [grant] = acl["Grants"]
+    assert (grant["Permission"], grant["Grantee"]["ID"]) == ("FULL_CONTROL", acl["Owner"]["ID"])
+    with refused("AccessControlListNotSupported", 400):
+        s3.put_bucket_acl(Bucket=bucket, ACL="public-read")
+
+
+def test_tags_of_a_bucket_are_kept_and_removed(s3, bucket):
+    with refused("NoSuchTagSet", 404):
+        s3.get_bucket_tagging(Bucket=bucket)
+    tags = [{"Key": "a", "Value": "1"}]
+    s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": tags})
+    assert s3.get_bucket_tagging(Bucket=bucket)["TagSet"] == tags
+    s3.delete_bucket_tagging(Bucket=bucket)
+    with refused("NoSuchTagSet", 404):
+        s3.get_bucket_tagging(Bucket=bucket)
+
+
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        ("get_bucket_policy", "NoSuchBucketPolicy"),
+        ("get_bucket_cors", "NoSuchCORSConfiguration"),
+        ("get_bucket_lifecycle_configuration", "NoSuchLifecycleConfiguration"),
+        ("get_bucket_replication", "ReplicationConfigurationNotFoundError"),
+        ("get_bucket_website", "NoSuchWebsiteConfiguration"),
+    ],
+)
+def test_a_configuration_that_was_never_set_is_missing(s3, bucket, operation, code):
+    with refused(code, 404):
+        getattr(s3, operation)(Bucket=bucket)
