@@ -9,13 +9,21 @@
 
 mod support;
 
+mod bad_auth;
+mod bad_input;
 mod buckets;
 mod checksums;
 mod conditions;
 mod copy;
+mod corruption;
+mod crash;
+mod full_device;
+mod linearizable;
 mod listing;
 mod lock;
 mod multipart;
 mod objects;
+mod process;
 mod tagging;
+mod traps;
 mod versions;

@@ -109,7 +109,10 @@ fn parts_may_come_at_once() {
     let etags: Vec<String> = std::thread::scope(|scope| {
         let parts: Vec<_> = (1..)
             .zip(&contents)
-            .map(|(number, body)| scope.spawn(|| (upload.part(number, body), number).0))
+            .map(|(number, body)| {
+                let upload = &upload;
+                scope.spawn(move || upload.part(number, body))
+            })
             .collect();
         parts.into_iter().map(|part| part.join().expect("a part")).collect()
     });

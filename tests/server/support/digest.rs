@@ -36,11 +36,6 @@ pub fn base64(data: &[u8]) -> String {
     STANDARD.encode(data)
 }
 
-/// The bytes behind a base64 text.
-pub fn from_base64(text: &str) -> Vec<u8> {
-    STANDARD.decode(text).expect("base64")
-}
-
 /// The raw digest of one of [`CHECKSUMS`].
 pub fn digest(name: &str, data: &[u8]) -> Vec<u8> {
     let crc32 = |algorithm| {

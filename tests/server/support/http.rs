@@ -50,6 +50,14 @@ impl Connection {
         self.stream.write_all(bytes)
     }
 
+    /// Sends `piece` again and again, until so many were sent or the server takes no more.
+    pub fn write_repeatedly(&mut self, piece: &[u8], times: usize) -> io::Result<()> {
+        for _ in 0..times {
+            self.write(piece)?;
+        }
+        Ok(())
+    }
+
     /// Sends no more; the answer can still be read.
     pub fn finish_writing(&mut self) -> io::Result<()> {
         self.stream.shutdown(std::net::Shutdown::Write)

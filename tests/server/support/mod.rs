@@ -7,13 +7,13 @@ pub mod client;
 pub mod digest;
 pub mod fixture;
 pub mod form;
+pub mod history;
 pub mod http;
 pub mod process;
 pub mod request;
 pub mod signing;
 pub mod xml;
 
-pub use client::Client;
 pub use fixture::{Bucket, Content, bucket, shared};
 pub use http::{Connection, Response};
 pub use process::{Server, Setup};

@@ -185,7 +185,9 @@ impl Server {
         let mut command = setup.command(&["serve"]);
         command.args(&setup.arguments);
         command.env("LODESTORE_LISTEN", address.to_string());
-        command.env("LODESTORE_DATA", setup.data());
+        if !setup.arguments.iter().any(|argument| argument == "--ephemeral") {
+            command.env("LODESTORE_DATA", setup.data());
+        }
         command.stderr(output.try_clone().expect("share the log file")).stdout(output);
         let child = command.spawn().expect("run lodestore");
         let watchdog = watch(child.id(), setup.home());
@@ -195,11 +197,6 @@ impl Server {
     /// A client with the root keys.
     pub fn client(&self) -> Client {
         Client::new(self.address, ROOT.0, ROOT.1)
-    }
-
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
     }
 
     /// Its data directory.

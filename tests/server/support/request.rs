@@ -14,9 +14,12 @@ pub struct Request {
     client: Client,
     method: String,
     target: String,
+    sent_method: Option<String>,
+    sent_target: Option<String>,
     headers: Vec<(String, String)>,
     unsigned_headers: Vec<(String, String)>,
     absent_names: Vec<String>,
+    left_out_names: Vec<String>,
     body: Vec<u8>,
     payload: Payload,
     signing: Signing,
@@ -78,9 +81,12 @@ impl Request {
             client,
             method: method.to_owned(),
             target: target.to_owned(),
+            sent_method: None,
+            sent_target: None,
             headers: Vec::new(),
             unsigned_headers: Vec::new(),
             absent_names: Vec::new(),
+            left_out_names: Vec::new(),
             body: Vec::new(),
             payload: Payload::Hash,
             signing: Signing::Header,
@@ -96,6 +102,24 @@ impl Request {
     /// Adds a header and signs it.
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Sends this target instead of the one that was signed.
+    pub fn redirect(mut self, target: &str) -> Self {
+        self.sent_target = Some(target.to_owned());
+        self
+    }
+
+    /// Sends this method instead of the one that was signed.
+    pub fn sent_method(mut self, method: &str) -> Self {
+        self.sent_method = Some(method.to_owned());
+        self
+    }
+
+    /// Adds a query, with its question mark, and signs it.
+    pub fn with_query(mut self, query: &str) -> Self {
+        self.target.push_str(query);
         self
     }
 
@@ -116,6 +140,12 @@ impl Request {
     /// Names a header as signed without sending it.
     pub fn absent_signed_header(mut self, name: &str) -> Self {
         self.absent_names.push(name.to_lowercase());
+        self
+    }
+
+    /// Sends a header as ever but leaves it out of the signature: `host`, `x-amz-date`, ….
+    pub fn leave_unsigned(mut self, name: &str) -> Self {
+        self.left_out_names.push(name.to_lowercase());
         self
     }
 
@@ -293,7 +323,9 @@ impl Request {
         let frames = self.frames(&signer, &signature);
         headers.extend(unsigned);
         self.add_framing(&mut headers, &frames);
-        let mut head = format!("{} {target} HTTP/1.1\r\n", self.method);
+        let target = self.sent_target.as_ref().unwrap_or(&target);
+        let method = self.sent_method.as_ref().unwrap_or(&self.method);
+        let mut head = format!("{method} {target} HTTP/1.1\r\n");
         for (name, value) in &headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -333,6 +365,7 @@ impl Request {
     fn signed_names(&self, headers: &[(String, String)]) -> String {
         let mut names: Vec<String> = headers.iter().map(|(name, _)| name.to_lowercase()).collect();
         names.extend(self.absent_names.iter().cloned());
+        names.retain(|name| !self.left_out_names.contains(name));
         names.sort();
         names.dedup();
         names.join(";")
@@ -349,7 +382,9 @@ impl Request {
             Signing::Presigned { .. } => "UNSIGNED-PAYLOAD".to_owned(),
             Signing::Header | Signing::Anonymous => self.payload_name(),
         };
-        signer.sign_request(&canonical_request(&self.method, target, headers, names, &payload))
+        let mut signed = headers.to_vec();
+        signed.retain(|(name, _)| !self.left_out_names.contains(&name.to_lowercase()));
+        signer.sign_request(&canonical_request(&self.method, target, &signed, names, &payload))
     }
 
     fn frames(&self, signer: &Signer, seed: &str) -> Vec<Vec<u8>> {
