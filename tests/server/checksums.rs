@@ -4,8 +4,13 @@ use crate::support::digest::{CHECKSUMS, checksum, checksum_header};
 use crate::support::fixture::bytes;
 use crate::support::{Request, bucket};
 
+/// Adds the right checksum of a kind.
+type Form = fn(Request, &str) -> Request;
+/// Adds a checksum of a kind with this value.
+type Lie = fn(Request, &str, &str) -> Request;
+
 /// Every way to send a checksum along with a body.
-const FORMS: [(&str, fn(Request, &str) -> Request); 4] = [
+const FORMS: [(&str, Form); 4] = [
     ("header", |request, name| request.checksum(name)),
     ("header, unsigned payload", |request, name| {
         request.checksum(name).payload("UNSIGNED-PAYLOAD")
@@ -15,7 +20,7 @@ const FORMS: [(&str, fn(Request, &str) -> Request); 4] = [
 ];
 
 /// Every way to send a wrong one.
-const LIES: [(&str, fn(Request, &str, &str) -> Request); 3] = [
+const LIES: [(&str, Lie); 3] = [
     ("header", |request, name, value| request.header(&checksum_header(name), value)),
     ("signed trailer", |request, name, value| {
         request.trailer(65536, true, &checksum_header(name), &checksum_header(name), value)

@@ -224,7 +224,8 @@ fn ranges_are_answered_as_rfc_9110_and_aws_say() {
     let bucket = bucket("ranges");
     bucket.store("k", "0123456789");
     let whole = (200, "0123456789", None);
-    let cases: [(&str, (u16, &str, Option<&str>)); 13] = [
+    type Answer = (u16, &'static str, Option<&'static str>);
+    let cases: [(&str, Answer); 13] = [
         ("bytes=0-0", (206, "0", Some("bytes 0-0/10"))),
         ("bytes=0-4", (206, "01234", Some("bytes 0-4/10"))),
         ("bytes=4-7", (206, "4567", Some("bytes 4-7/10"))),

@@ -64,7 +64,7 @@ pub fn checksum_header(name: &str) -> String {
 
 /// The ETag of a multipart object made of `parts`, with its quotes.
 pub fn multipart_etag(parts: &[&[u8]]) -> String {
-    let digests: Vec<u8> = parts.iter().flat_map(|part| md5::Md5::digest(part)).collect();
+    let digests: Vec<u8> = parts.iter().flat_map(md5::Md5::digest).collect();
     format!("\"{}-{}\"", md5_hex(&digests), parts.len())
 }
 

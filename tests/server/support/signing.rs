@@ -89,7 +89,7 @@ pub fn canonical_request(
     let lines: String = lines.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
     format!(
         "{method}\n{}\n{}\n{lines}\n{signed_names}\n{payload}",
-        encode_path(&decode(path)),
+        encode_path(decode(path)),
         canonical_query(query),
     )
 }
@@ -101,7 +101,7 @@ fn canonical_query(query: &str) -> String {
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (encode(&decode(name)), encode(&decode(value)))
+            (encode(decode(name)), encode(decode(value)))
         })
         .collect();
     pairs.sort();
