@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::fixture::bytes;
-use crate::support::form::Form;
+use crate::support::form;
 use crate::support::signing::encode_path;
 use crate::support::{Bucket, Connection, bucket, digest, shared, xml};
 
@@ -455,45 +455,12 @@ fn a_small_get_does_not_wait_for_a_delayed_acknowledgement() {
 }
 
 #[test]
-fn a_browser_form_uploads_a_file() {
+fn a_browser_form_is_not_implemented_and_stores_nothing() {
     let bucket = bucket("form");
-    let form = Form::new(&bucket.client, &bucket.name, "uploads/${filename}");
-    let form = form.field("Content-Type", "image/jpeg").field("x-amz-meta-from", "a form");
-    let response = form.send(b"\xff\xd8 not quite a photo \r\n--");
-    assert!(matches!(response.status, 200 | 201 | 204), "{response}");
-    let stored = bucket.get("uploads/photo.jpg").send().expect(200);
-    let stored = stored.with("content-type", "image/jpeg").with("x-amz-meta-from", "a form");
-    assert_eq!(stored.body, b"\xff\xd8 not quite a photo \r\n--");
-}
-
-#[test]
-fn a_browser_form_is_answered_as_it_asks() {
-    let bucket = bucket("form-status");
-    for (asked, status) in [("200", 200), ("201", 201), ("204", 204)] {
-        let form = Form::new(&bucket.client, &bucket.name, "k");
-        let response = form.field("success_action_status", asked).send(b"x").expect(status);
-        if status == 201 {
-            assert_eq!(response.field("Key"), "k", "{response}");
-            assert_eq!(response.field("Bucket"), bucket.name);
-        }
-    }
-}
-
-#[test]
-fn a_browser_form_cannot_leave_its_policy() {
-    let bucket = bucket("form-policy");
-    let form = || Form::new(&bucket.client, &bucket.name, "k");
-    form().wrong_signature().send(b"x").refused(403, "SignatureDoesNotMatch");
-    form().expiration("2020-01-01T00:00:00.000Z").send(b"x").refused(403, "AccessDenied");
-    let uncovered = form().free_field("x-amz-meta-extra", "1");
-    uncovered.send(b"x").refused(403, "AccessDenied");
-    let prefix = form().condition("[\"starts-with\",\"$key\",\"allowed/\"]");
-    prefix.send(b"x").refused(403, "AccessDenied");
-    let small = || form().condition("[\"content-length-range\",2,4]");
-    small().send(b"12345").refused(400, "EntityTooLarge");
-    small().send(b"1").refused(400, "EntityTooSmall");
-    bucket.head("k").send().expect(404);
-    small().send(b"123").expect(204);
+    let body = form::body(&[("key".to_owned(), "k".to_owned())], b"x");
+    let request = bucket.post("").header("content-type", form::content_type()).body(body);
+    request.send().refused(501, "NotImplemented");
+    assert!(bucket.keys().is_empty());
 }
 
 #[test]

@@ -153,9 +153,9 @@ fn health_is_told_to_anyone_under_every_name() {
 #[test]
 fn the_healthcheck_command_asks_the_server() {
     let mut server = Setup::new().start();
-    let url = format!("http://{}", server.address);
+    let url = format!("http://{}/readyz", server.address);
     let setup = server.setup().clone().env("LODESTORE_LISTEN", &server.address.to_string());
-    for arguments in [&["healthcheck"][..], &["healthcheck", &url]] {
+    for arguments in [&["healthcheck"][..], &["healthcheck", "--url", &url]] {
         let output = setup.run(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", words(&output));
     }
@@ -314,8 +314,7 @@ fn a_wrong_setting_is_named_with_its_place() {
         ("LODESTORE_DURABILITY", "maybe"),
         ("LODESTORE_ZONE_BYTES", "3 apples"),
         ("LODESTORE_BUCKETS", "Bad_Name"),
-        ("LODESTORE_USERS", "/nonexistent/users.toml"),
-        ("LODESTORE_LISTN", "127.0.0.1:9000"),
+        ("LODESTORE_USERS", "/nonexistent/users.json"),
     ] {
         let output = Setup::new().env(name, value).refusal(&["serve"]);
         let text = words(&output);
@@ -323,6 +322,12 @@ fn a_wrong_setting_is_named_with_its_place() {
         assert!(text.contains(name) || text.contains(value), "{name}={value}: {text}");
         assert!(!text.contains("panicked"), "{text}");
     }
+}
+
+#[test]
+fn a_misspelt_variable_is_told() {
+    let server = Setup::new().env("LODESTORE_LISTN", "127.0.0.1:9000").start();
+    assert!(server.log().contains("LODESTORE_LISTN"), "{}", server.log());
 }
 
 #[test]

@@ -534,17 +534,6 @@ fn a_signature_for_another_service_is_none_for_s3() {
 }
 
 #[test]
-fn a_form_cannot_ask_for_more_than_a_put() {
-    let bucket = bucket("form-lock");
-    let form = form::Form::new(&bucket.client, &bucket.name, "k");
-    let form = form
-        .field("x-amz-object-lock-mode", "COMPLIANCE")
-        .field("x-amz-object-lock-retain-until-date", "2037-01-01T00:00:00Z");
-    form.send(b"x").client_error();
-    bucket.head("k").send().expect(404);
-}
-
-#[test]
 fn a_preflight_is_answered_without_a_signature() {
     let bucket = bucket("preflight");
     let request = bucket.request("OPTIONS", "k").anonymous();

@@ -29,15 +29,8 @@ const STOP_MAX: Duration = Duration::from_secs(60);
 
 /// The users file that names [`ALICE`] and [`BOB`].
 fn users_file() -> String {
-    [("alice", ALICE), ("bob", BOB)]
-        .iter()
-        .map(|(name, (access, secret))| {
-            format!(
-                "[[users]]\nname = \"{name}\"\naccess_key = \"{access}\"\n\
-                 secret_key = \"{secret}\"\n\n"
-            )
-        })
-        .collect()
+    let user = |name: &str, (access, secret): (&str, &str)| serde_json::json!({ "name": name, "access_key": access, "secret_key": secret });
+    serde_json::json!({ "users": [user("alice", ALICE), user("bob", BOB)] }).to_string()
 }
 
 /// How a server is to be started.
@@ -58,7 +51,7 @@ impl Setup {
     /// A new home directory, the root keys, two users, else the defaults.
     pub fn new() -> Self {
         let setup = Self::bare();
-        let users = setup.home().join("users.toml");
+        let users = setup.home().join("users.json");
         std::fs::write(&users, users_file()).expect("write the users file");
         setup
             .env("LODESTORE_ROOT_ACCESS_KEY", ROOT.0)
