@@ -423,8 +423,8 @@ impl Media for FileMedia {
         deleted.close();
         // Where this fails the zone stays listed, for the caller to try again.
         let pool_max = self.pool_max();
-        let pooled = self.pool.lock().len() < pool_max;
-        if pooled {
+        let pooled = self.pool.lock().len();
+        if pooled < pool_max {
             self.directory.move_to_pool(zone).map_err(during("delete a zone"))?;
             self.pool.lock().push(zone);
         } else {
