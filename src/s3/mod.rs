@@ -27,6 +27,8 @@ mod properties;
 mod put;
 mod refusal;
 mod service;
+#[cfg(test)]
+mod service_tests;
 mod tagging;
 mod unconfigured;
 

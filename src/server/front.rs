@@ -39,7 +39,7 @@ pub trait Handler: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Response<s3s::Body>, s3s::StdError>>;
 }
 
-impl Handler for s3s::service::S3Service {
+impl Handler for crate::s3::Service {
     fn call(
         &self,
         request: Request<s3s::Body>,
