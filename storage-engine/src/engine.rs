@@ -350,6 +350,11 @@ impl Inner {
         }
     }
 
+    /// Refuses all writes from now on because the owner said so.
+    fn stop_for_close(&self) {
+        self.stopped.write().get_or_insert_with(|| "the engine is closed".to_owned());
+    }
+
     pub(crate) fn position(&self) -> Option<Position> {
         *self.position.lock()
     }
@@ -734,7 +739,7 @@ impl Inner {
         }
         self.checkpoint()?;
         let stamped = self.lane.lock().stamp(self);
-        self.stop("the engine is closed".to_owned());
+        self.stop_for_close();
         stamped
     }
 }

@@ -60,12 +60,12 @@ impl Engine {
     }
 }
 
-/// A record that has to leave its zone.
-struct Mover {
-    space: SpaceId,
-    name: Bytes,
-    sequence: u64,
-    from: Location,
+/// A record that lies in some zone.
+pub(crate) struct Mover {
+    pub(crate) space: SpaceId,
+    pub(crate) name: Bytes,
+    pub(crate) sequence: u64,
+    pub(crate) from: Location,
 }
 
 /// Gives room back to its zones' accounts when the move is over.
@@ -253,7 +253,8 @@ impl Inner {
         inside.map(|(id, blob)| (*id, Arc::clone(&blob.place))).collect()
     }
 
-    fn records_in(&self, zone: ZoneId) -> Vec<Mover> {
+    /// The records of versions that lie in a zone.
+    pub(crate) fn records_in(&self, zone: ZoneId) -> Vec<Mover> {
         let spaces: Vec<SpaceId> = self.index.read().spaces.keys().copied().collect();
         let mut movers = Vec::new();
         for space in spaces {
