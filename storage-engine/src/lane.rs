@@ -517,6 +517,10 @@ impl Planner<'_> {
                 refused = self.permit_removal(entry, Bypass::None);
                 if refused.is_ok() { Visit::Next } else { Visit::Stop }
             });
+            // What one table refused, the other cannot allow.
+            if refused.is_err() {
+                break;
+            }
         }
         refused
     }

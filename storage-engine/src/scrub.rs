@@ -256,6 +256,9 @@ fn check_versions(
                 failed = note(check_record(media, entry.location), report);
                 if failed.is_ok() { Visit::Next } else { Visit::Stop }
             });
+            if failed.is_err() {
+                return failed;
+            }
         }
     }
     failed
