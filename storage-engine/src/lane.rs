@@ -205,6 +205,7 @@ impl Lane {
                     change.settle_at(at.0, at.1);
                     index.apply(change);
                 }
+                index.end_batch();
                 replies.push((plan.reply, plan.outcomes));
             }
             inner.note_position(&self.journal);
