@@ -1,2 +1,35 @@
 //! Parse, configure, run.
-fn main() {}
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use lodestore::cli::{Action, Cli};
+use lodestore::config::Config;
+use lodestore::{bench, healthcheck, serve};
+
+fn main() -> ExitCode {
+    match run(Cli::parse().action()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("lodestore: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(action: Action) -> Result<ExitCode> {
+    match action {
+        Action::Serve(options) => Ok(serve::run(&options.layers()?)?),
+        Action::Bench(options) => Ok(bench::run(&options)?),
+        Action::Healthcheck(options) => {
+            let url = match &options.url {
+                Some(url) => url.clone(),
+                None => healthcheck::url_of(Config::resolve(&options.layers()?)?.listen),
+            };
+            healthcheck::run(&url)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Action::Check(options) => Ok(serve::check(&options.directory)?),
+    }
+}

@@ -55,9 +55,14 @@ impl Environment for SystemEnvironment {
     }
 
     fn fill_random(&self, out: &mut [u8]) {
-        // Without randomness no key can be made: there is nothing safe to go on with.
-        if aws_lc_rs::rand::fill(out).is_err() {
-            std::process::abort();
+        let mut rest = out;
+        while !rest.is_empty() {
+            match rustix::rand::getrandom(&mut *rest, rustix::rand::GetRandomFlags::empty()) {
+                Ok(filled) => rest = rest.get_mut(filled..).unwrap_or_default(),
+                Err(rustix::io::Errno::INTR) => {}
+                // Without randomness no key can be made: there is nothing safe to go on with.
+                Err(_) => std::process::abort(),
+            }
         }
     }
 

@@ -16,19 +16,29 @@
 //! [`Record::read`] opens the value chunk by chunk.
 
 mod batch;
+mod checkpoint;
 mod cipher;
+mod counters;
 mod engine;
 mod entry;
 mod environment;
 mod error;
+pub mod format;
 mod id;
+mod index;
+mod journal;
+mod keeper;
+mod lane;
 pub mod limits;
 mod lock;
 pub mod media;
 mod options;
+mod read;
 mod scan;
+mod scrub;
 mod stats;
 mod value;
+mod zone;
 
 pub use batch::*;
 pub use cipher::{MasterKey, PlainMasterKey};
@@ -37,8 +47,11 @@ pub use entry::{Body, Entry, Location, Stamp};
 pub use environment::{Environment, Job, SystemEnvironment};
 pub use error::{Corruption, Error, Missing, Result, Shortage};
 pub use id::{BlobId, Epoch, Lsn, ROOT_SPACE, SpaceId, ZoneId};
+pub use keeper::Maintenance;
 pub use lock::{Bypass, Lock, Retention, RetentionMode};
 pub use options::Options;
+pub use read::{Record, ValueReader};
 pub use scan::{Scan, ScanItem, ScanPage, VersionScan};
+pub use scrub::{CheckReport, check};
 pub use stats::Stats;
-pub use value::{Placement, Record, Sealed, Value, ValueReader, ValueWriter};
+pub use value::{Placement, Sealed, Value, ValueWriter};

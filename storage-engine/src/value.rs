@@ -1,33 +1,110 @@
-//! Values on their way in and out: sealed pieces, the writer that makes them, the records that hold
-//! them.
+//! Values on their way in: sealed pieces and the writer that makes them.
+//!
+//! - A writer seals 64 KiB chunks into an aligned buffer and writes it in 1 MiB pieces while the
+//!   stream comes in; the tags follow the last chunk.
+//! - A value that is dropped uncommitted gives its room back as dead bytes; nothing refers to it.
 
-use bytes::Bytes;
-use futures::stream::Stream;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use crate::entry::Entry;
-use crate::error::Result;
-use crate::id::SpaceId;
-use crate::lock::Lock;
+use bytes::{Buf, Bytes};
+use tokio::sync::oneshot;
+
+use crate::cipher::{BlobCipher, ChunkEnd, DataKey, TAG_BYTES};
+use crate::engine::Inner;
+use crate::error::{Error, Result};
+use crate::format::{
+    BlobPlace, Extent, Piece, StoredValue, WRAPPED_KEY_BYTES, ZONE_DATA_OFFSET, ZoneClass,
+};
+use crate::id::{BlobId, SpaceId};
+use crate::limits::{BLOB_BYTES_MAX, CHUNK_BYTES, WRITE_BYTES};
+use crate::media::{SECTOR_BYTES, Sector, sector_bytes_mut};
+use crate::zone::{Claim, Room, Zone};
+
+/// Device writes a writer keeps in flight.
+const WRITES_IN_FLIGHT_MAX: usize = 2;
+/// Room asked for at once when the length is not known.
+const BLIND_ROOM_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A sealed value, ready to be put. Blobs it brought are kept from reclaim while it lives.
-#[derive(Debug, Clone)]
-pub struct Value {}
+#[derive(Debug, Clone, Default)]
+pub struct Value {
+    pub(crate) size: u64,
+    pub(crate) content: ValueContent,
+    pub(crate) fresh: Option<Arc<FreshBlob>>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) enum ValueContent {
+    #[default]
+    Empty,
+    Inline {
+        blob: BlobId,
+        key: [u8; WRAPPED_KEY_BYTES],
+        tag: [u8; TAG_BYTES],
+        data: Bytes,
+    },
+    Blobs(Vec<Piece>),
+}
+
+/// A blob that was written and is not yet in the index.
+#[derive(Debug)]
+pub(crate) struct FreshBlob {
+    pub(crate) blob: BlobId,
+    pub(crate) place: BlobPlace,
+    pub(crate) rooms: Vec<Room>,
+}
+
+impl Drop for FreshBlob {
+    fn drop(&mut self) {
+        for room in &self.rooms {
+            room.zone.unreserve(room.len);
+        }
+    }
+}
+
+impl FreshBlob {
+    /// Zones that must be synced before the blob may be acknowledged.
+    pub(crate) fn zones(&self) -> impl Iterator<Item = &Arc<Zone>> {
+        self.rooms.iter().map(|room| &room.zone)
+    }
+}
 
 impl Value {
     /// The value of no bytes.
     pub fn empty() -> Self {
-        todo!()
+        Self::default()
     }
 
     /// Length in bytes.
     pub fn size(&self) -> u64 {
-        todo!()
+        self.size
     }
 
     /// True when the value lies in its record; such a value cannot be joined to others.
     pub fn is_inline(&self) -> bool {
-        todo!()
+        matches!(self.content, ValueContent::Inline { .. })
     }
+
+    pub(crate) fn stored(&self) -> StoredValue<'_> {
+        match &self.content {
+            ValueContent::Empty => StoredValue::None,
+            ValueContent::Inline { blob, key, tag, data } => {
+                StoredValue::Inline { blob: *blob, key: *key, tag: *tag, data }
+            }
+            ValueContent::Blobs(pieces) => StoredValue::Blobs(pieces.clone()),
+        }
+    }
+}
+
+/// A value and the space under whose key it is sealed.
+#[derive(Debug, Clone)]
+pub struct Sealed {
+    /// The space it was written to or read from.
+    pub space: SpaceId,
+    /// The value.
+    pub value: Value,
 }
 
 /// Where a writer puts what it is given.
@@ -41,76 +118,366 @@ pub enum Placement {
 
 /// Takes a stream, seals it and puts it where it stays. Dropped unfinished, it leaves nothing.
 #[derive(Debug)]
-pub struct ValueWriter {}
+pub struct ValueWriter {
+    inner: Arc<Inner>,
+    space: SpaceId,
+    placement: Placement,
+    expected: Option<u64>,
+    size: u64,
+    small: Vec<u8>,
+    stream: Option<BlobStream>,
+}
 
 impl ValueWriter {
+    pub(crate) fn new(
+        inner: Arc<Inner>,
+        space: SpaceId,
+        placement: Placement,
+        expected: Option<u64>,
+    ) -> Self {
+        let capacity = expected.unwrap_or(0).min(CHUNK_BYTES as u64) as usize;
+        let small = Vec::with_capacity(capacity);
+        Self { inner, space, placement, expected, size: 0, small, stream: None }
+    }
+
     /// Adds bytes. Waits while the device is behind.
-    pub async fn write(&mut self, _data: Bytes) -> Result<()> {
-        todo!()
+    pub async fn write(&mut self, mut data: Bytes) -> Result<()> {
+        self.size += data.len() as u64;
+        if self.size > BLOB_BYTES_MAX {
+            return Err(Error::Invalid(format!("a value is at most {BLOB_BYTES_MAX} bytes")));
+        }
+        while data.has_remaining() {
+            if self.small.len() == CHUNK_BYTES {
+                self.seal_pending(ChunkEnd::More).await?;
+            }
+            let take = data.len().min(CHUNK_BYTES - self.small.len());
+            self.small.extend_from_slice(&data[..take]);
+            data.advance(take);
+        }
+        Ok(())
     }
 
     /// Ends the value.
-    pub async fn finish(self) -> Result<Value> {
-        todo!()
-    }
-}
-
-/// A record as it was read and verified.
-#[derive(Debug, Clone)]
-pub struct Record {
-    /// The version it belongs to.
-    pub entry: Entry,
-    /// The owner's metadata, opened.
-    pub meta: Bytes,
-    /// The version's lock.
-    pub lock: Option<Lock>,
-}
-
-impl Record {
-    /// The sealed value, to put it under another name ([`crate::Engine::adopt`]) or rewrite it.
-    pub fn value(&self) -> Value {
-        todo!()
-    }
-
-    /// Opens `range` (clipped to the value) as a stream of verified pieces.
-    pub fn read(&self, _range: std::ops::Range<u64>) -> ValueReader {
-        todo!()
-    }
-}
-
-/// The bytes of a value in order, each piece verified before it is handed out.
-#[derive(Debug)]
-pub struct ValueReader {}
-
-impl ValueReader {
-    /// Bytes still to come.
-    pub fn remaining(&self) -> u64 {
-        todo!()
-    }
-
-    /// The next piece, or none at the end.
-    pub async fn next(&mut self) -> Option<Result<Bytes>> {
-        todo!()
-    }
-
-    /// All of the rest in one buffer. For values the caller knows to be small.
-    pub async fn collect(self) -> Result<Bytes> {
-        todo!()
-    }
-
-    /// As a stream.
-    pub fn into_stream(self) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
-        futures::stream::unfold(self, |mut reader| async move {
-            reader.next().await.map(|piece| (piece, reader))
+    pub async fn finish(mut self) -> Result<Value> {
+        if self.size == 0 && self.placement == Placement::Auto {
+            return Ok(Value::empty());
+        }
+        let fits = self.size <= self.inner.options.inline_bytes as u64;
+        if self.stream.is_none() && fits && self.placement == Placement::Auto {
+            return self.inner.seal_inline(self.space, std::mem::take(&mut self.small));
+        }
+        self.seal_pending(ChunkEnd::Last).await?;
+        let Some(stream) = self.stream.take() else { return Ok(Value::empty()) };
+        let (blob, data_key) = (stream.blob, stream.key.clone());
+        let fresh = stream.finish(self.size).await?;
+        let key = self.inner.space_key(self.space)?;
+        let key = key.wrap(self.inner.environment.as_ref(), blob, &data_key)?;
+        Ok(Value {
+            size: self.size,
+            content: ValueContent::Blobs(vec![Piece { blob, len: self.size, key }]),
+            fresh: Some(Arc::new(fresh)),
         })
     }
+
+    async fn seal_pending(&mut self, end: ChunkEnd) -> Result<()> {
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            None => {
+                let expected = self.expected.filter(|&len| len >= self.size);
+                self.stream.insert(BlobStream::new(Arc::clone(&self.inner), expected)?)
+            }
+        };
+        stream.push_chunk(&self.small, end).await?;
+        self.small.clear();
+        Ok(())
+    }
 }
 
-/// A value and the space under whose key it is sealed.
-#[derive(Debug, Clone)]
-pub struct Sealed {
-    /// The space it was written to or read from.
-    pub space: SpaceId,
-    /// The value.
-    pub value: Value,
+/// A blob being written: sealed bytes on their way to zones.
+#[derive(Debug)]
+struct BlobStream {
+    inner: Arc<Inner>,
+    blob: BlobId,
+    cipher: BlobCipher,
+    key: DataKey,
+    chunks: u64,
+    tags: Vec<u8>,
+    /// Bytes of data still expected, for sizing runs.
+    expected: Option<u64>,
+    buffer: Vec<Sector>,
+    filled: usize,
+    run: Option<Run>,
+    extents: Vec<Extent>,
+    rooms: Vec<Room>,
+    in_flight: VecDeque<oneshot::Receiver<Result<Vec<Sector>>>>,
+    spare: Vec<Vec<Sector>>,
+}
+
+/// The room being filled.
+#[derive(Debug)]
+struct Run {
+    room: Room,
+    used: u64,
+}
+
+impl Drop for BlobStream {
+    fn drop(&mut self) {
+        for room in &self.rooms {
+            room.zone.unreserve(room.len);
+        }
+    }
+}
+
+impl BlobStream {
+    fn new(inner: Arc<Inner>, expected: Option<u64>) -> Result<Self> {
+        let blob = inner.next_blob()?;
+        let (cipher, key) = BlobCipher::create(inner.environment.as_ref(), blob)?;
+        Ok(Self {
+            inner,
+            blob,
+            cipher,
+            key,
+            chunks: 0,
+            tags: Vec::new(),
+            expected,
+            buffer: Vec::new(),
+            filled: 0,
+            run: None,
+            extents: Vec::new(),
+            rooms: Vec::new(),
+            in_flight: VecDeque::new(),
+            spare: Vec::new(),
+        })
+    }
+
+    async fn push_chunk(&mut self, plain: &[u8], end: ChunkEnd) -> Result<()> {
+        if self.filled + plain.len() > WRITE_BYTES {
+            self.flush().await?;
+        }
+        self.reserve_buffer(plain.len());
+        let target = &mut sector_bytes_mut(&mut self.buffer)[self.filled..][..plain.len()];
+        target.copy_from_slice(plain);
+        let tag = self.cipher.seal_chunk(self.chunks, end, target)?;
+        self.tags.extend_from_slice(&tag);
+        self.filled += plain.len();
+        self.chunks += 1;
+        Ok(())
+    }
+
+    fn reserve_buffer(&mut self, more: usize) {
+        if self.buffer.is_empty() {
+            self.buffer = self.spare.pop().unwrap_or_default();
+        }
+        let needed = (self.filled + more).div_ceil(SECTOR_BYTES as usize);
+        if self.buffer.len() < needed {
+            let known = self.expected.map_or(WRITE_BYTES as u64, |len| len + SECTOR_BYTES);
+            let most = known.min(WRITE_BYTES as u64).div_ceil(SECTOR_BYTES) as usize;
+            self.buffer.resize(needed.max(most), Sector::ZERO);
+        }
+    }
+
+    /// Writes what the buffer holds (whole sectors, except at the end) and starts a new one.
+    async fn flush(&mut self) -> Result<()> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let filled = std::mem::take(&mut self.filled);
+        let padded = filled.next_multiple_of(SECTOR_BYTES as usize);
+        sector_bytes_mut(&mut buffer)[filled..padded].fill(0);
+        let mut start = 0;
+        while start < filled {
+            let wanted = (padded - start) as u64;
+            let run = self.run_with_room(wanted)?;
+            let len = wanted.min(run.room.len - run.used);
+            let offset = run.room.offset + run.used;
+            let zone = Arc::clone(&run.room.zone);
+            run.used += len;
+            let end = (start + len as usize).min(filled);
+            let crc = crc32fast::hash(&sector_bytes_mut(&mut buffer)[start..end]);
+            self.note_extent(&zone, offset, (end - start) as u64, crc);
+            let sectors =
+                start / SECTOR_BYTES as usize..(start + len as usize) / SECTOR_BYTES as usize;
+            start = end;
+            if start < filled {
+                // The run ended inside the buffer: this part goes out by itself.
+                self.submit(zone, offset, buffer[sectors].to_vec()).await?;
+            } else {
+                let part = if sectors.start == 0 {
+                    buffer.truncate(sectors.end);
+                    std::mem::take(&mut buffer)
+                } else {
+                    buffer[sectors].to_vec()
+                };
+                self.submit(zone, offset, part).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn run_with_room(&mut self, wanted: u64) -> Result<&mut Run> {
+        let spent = self.run.as_ref().is_none_or(|run| run.used == run.room.len);
+        if spent {
+            let tags = self.expected.map_or(0, |len| len.div_ceil(CHUNK_BYTES as u64) * 16);
+            let written: u64 = self.extents.iter().map(|e| u64::from(e.len)).sum();
+            let ask = match self.expected {
+                Some(len) => len.saturating_sub(written) + tags,
+                None => BLIND_ROOM_BYTES,
+            };
+            let room = self.inner.zones.allocate(ZoneClass::Data, ask.max(wanted), Claim::User)?;
+            self.rooms.push(room.clone());
+            self.run = Some(Run { room, used: 0 });
+        }
+        self.run.as_mut().ok_or_else(|| Error::Invalid("no room was handed out".to_owned()))
+    }
+
+    fn note_extent(&mut self, zone: &Zone, offset: u64, len: u64, crc: u32) {
+        if let Some(last) = self.extents.last_mut() {
+            let adjoins =
+                last.zone == zone.id && u64::from(last.offset) + u64::from(last.len) == offset;
+            if adjoins {
+                let mut joined = crc32fast::Hasher::new_with_initial_len(last.crc, last.len.into());
+                joined.combine(&crc32fast::Hasher::new_with_initial_len(crc, len));
+                last.crc = joined.finalize();
+                last.len += len as u32;
+                return;
+            }
+        }
+        self.extents.push(Extent { zone: zone.id, offset: offset as u32, len: len as u32, crc });
+    }
+
+    async fn submit(&mut self, zone: Arc<Zone>, offset: u64, data: Vec<Sector>) -> Result<()> {
+        if self.in_flight.len() >= WRITES_IN_FLIGHT_MAX {
+            self.wait_one().await?;
+        }
+        let (done, result) = oneshot::channel();
+        let inner = Arc::clone(&self.inner);
+        self.inner.environment.run_blocking(Box::new(move || {
+            let outcome = inner.zones.write(&zone, offset, &data).map(|()| data);
+            // A receiver that is gone means that the writer was dropped: nobody needs the outcome.
+            drop(done.send(outcome));
+        }));
+        self.in_flight.push_back(result);
+        Ok(())
+    }
+
+    async fn wait_one(&mut self) -> Result<()> {
+        if let Some(result) = self.in_flight.pop_front() {
+            let buffer = result.await.map_err(|_| Error::Stopped {
+                reason: "a device write was abandoned at shutdown".to_owned(),
+            })??;
+            self.spare.push(buffer);
+        }
+        Ok(())
+    }
+
+    /// Writes the tags behind the data and waits for all writes.
+    async fn finish(mut self, size: u64) -> Result<FreshBlob> {
+        let tags = std::mem::take(&mut self.tags);
+        let room_left = self.run.as_ref().map_or(0, |run| run.room.len - run.used);
+        let together = (self.filled + tags.len()) as u64;
+        let padded = together.next_multiple_of(SECTOR_BYTES);
+        let fits = match self.run {
+            Some(_) => room_left >= padded,
+            None => padded <= self.inner.zones.zone_bytes() - ZONE_DATA_OFFSET,
+        };
+        let tags_extent = if tags.is_empty() {
+            Extent::default()
+        } else if fits {
+            self.finish_together(&tags).await?
+        } else {
+            self.flush().await?;
+            self.finish_apart(&tags).await?
+        };
+        while !self.in_flight.is_empty() {
+            self.wait_one().await?;
+        }
+        let place = BlobPlace {
+            len: size,
+            tags: tags_extent,
+            extents: std::mem::take(&mut self.extents).into(),
+        };
+        Ok(FreshBlob { blob: self.blob, place, rooms: std::mem::take(&mut self.rooms) })
+    }
+
+    /// Data and tags in one write: the tags begin right behind the last byte.
+    async fn finish_together(&mut self, tags: &[u8]) -> Result<Extent> {
+        let data_len = self.filled;
+        if self.run.is_none() {
+            let len = (data_len + tags.len()) as u64;
+            let room = self.inner.zones.allocate_whole(ZoneClass::Data, len, Claim::User)?;
+            self.rooms.push(room.clone());
+            self.run = Some(Run { room, used: 0 });
+        }
+        let Some(run) = &mut self.run else {
+            return Err(Error::Invalid("no room was handed out".to_owned()));
+        };
+        let (zone, offset) = (Arc::clone(&run.room.zone), run.room.offset + run.used);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let len = (data_len + tags.len()).next_multiple_of(SECTOR_BYTES as usize);
+        buffer.resize(len / SECTOR_BYTES as usize, Sector::ZERO);
+        run.used += len as u64;
+        self.filled = 0;
+        let bytes = sector_bytes_mut(&mut buffer);
+        bytes[data_len..][..tags.len()].copy_from_slice(tags);
+        bytes[data_len + tags.len()..].fill(0);
+        let crc = crc32fast::hash(&bytes[..data_len]);
+        if data_len > 0 {
+            self.note_extent(&zone, offset, data_len as u64, crc);
+        }
+        let extent = Extent {
+            zone: zone.id,
+            offset: (offset + data_len as u64) as u32,
+            len: tags.len() as u32,
+            crc: crc32fast::hash(tags),
+        };
+        self.submit(zone, offset, buffer).await?;
+        Ok(extent)
+    }
+
+    async fn finish_apart(&mut self, tags: &[u8]) -> Result<Extent> {
+        let room =
+            self.inner.zones.allocate_whole(ZoneClass::Data, tags.len() as u64, Claim::User)?;
+        self.rooms.push(room.clone());
+        let mut buffer = vec![Sector::ZERO; (room.len / SECTOR_BYTES) as usize];
+        sector_bytes_mut(&mut buffer)[..tags.len()].copy_from_slice(tags);
+        let extent = Extent {
+            zone: room.zone.id,
+            offset: room.offset as u32,
+            len: tags.len() as u32,
+            crc: crc32fast::hash(tags),
+        };
+        self.submit(Arc::clone(&room.zone), room.offset, buffer).await?;
+        Ok(extent)
+    }
+}
+
+/// Keeps the compiler honest about what crosses threads.
+const _: () = {
+    const fn is_send<T: Send>() {}
+    is_send::<ValueWriter>();
+    is_send::<Value>();
+};
+
+impl Inner {
+    /// Seals a small value into itself.
+    pub(crate) fn seal_inline(&self, space: SpaceId, mut data: Vec<u8>) -> Result<Value> {
+        let space_key = self.space_key(space)?;
+        let blob = self.next_blob()?;
+        let (cipher, data_key) = BlobCipher::create(self.environment.as_ref(), blob)?;
+        let tag = cipher.seal_chunk(0, ChunkEnd::Last, &mut data)?;
+        let key = space_key.wrap(self.environment.as_ref(), blob, &data_key)?;
+        Ok(Value {
+            size: data.len() as u64,
+            content: ValueContent::Inline { blob, key, tag, data: data.into() },
+            fresh: None,
+        })
+    }
+
+    /// An id that no blob ever had.
+    pub(crate) fn next_blob(&self) -> Result<BlobId> {
+        let counter = self.blob_counter.fetch_add(1, Ordering::Relaxed);
+        let (epoch, counter_max) = (u64::from(self.zones.epoch.0), 1 << 40);
+        if counter >= counter_max || epoch >= 1 << 24 {
+            return Err(Error::Invalid("blob ids of this epoch are used up".to_owned()));
+        }
+        Ok(BlobId(epoch << 40 | counter))
+    }
 }

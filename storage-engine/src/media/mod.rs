@@ -22,8 +22,11 @@ mod sim;
 use crate::error::Result;
 use crate::id::{Epoch, ZoneId};
 
-pub use file::{Durability, FileMedia, FileMediaOptions, Probe};
-pub use sim::{Fault, SimMedia, SimOptions};
+pub use file::{Durability, FileMedia, FileMediaOptions, Probe, ROOT_BYTES_MAX, WriteCache};
+pub use sim::{
+    CrashPoint, Fault, History, Operation, SeededRandom, SimEnvironment, SimMedia, SimOptions,
+    Survival, Target,
+};
 
 /// Smallest unit of a durable write, in bytes.
 pub const SECTOR_BYTES: u64 = 4096;

@@ -1,0 +1,111 @@
+//! Hashing content on its way through: MD5 for the entity tag, and the checksums asked for.
+
+use md5::{Digest as _, Md5};
+
+use super::checksum::PartChecksum;
+use super::limits::{HASH_PIECE_BYTES, HASH_TURN_BYTES};
+use crate::checksum::{Algorithm, Hasher};
+
+/// Hashes running over content.
+pub(super) struct Digester {
+    md5: Md5,
+    hashers: Vec<Hasher>,
+    size: u64,
+}
+
+/// What content hashed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Digests {
+    /// Length of the content in bytes.
+    pub(super) size: u64,
+    /// Its MD5.
+    pub(super) md5: [u8; 16],
+    /// Its checksums, in the order they were asked for.
+    pub(super) checksums: Vec<PartChecksum>,
+}
+
+impl Digester {
+    /// Begins MD5 and `algorithms`; one named twice runs once.
+    pub(super) fn new(algorithms: &[Algorithm]) -> Self {
+        let mut hashers: Vec<Hasher> = Vec::with_capacity(algorithms.len());
+        for &algorithm in algorithms {
+            if hashers.iter().all(|hasher| hasher.algorithm() != algorithm) {
+                hashers.push(Hasher::new(algorithm));
+            }
+        }
+        Self { md5: Md5::new(), hashers, size: 0 }
+    }
+
+    /// Adds bytes, all hashes piece by piece so that a piece is in the cache once; lets other
+    /// tasks have the worker between turns.
+    pub(super) async fn update(&mut self, data: &[u8]) {
+        let mut turns = data.chunks(HASH_TURN_BYTES).peekable();
+        while let Some(turn) = turns.next() {
+            for piece in turn.chunks(HASH_PIECE_BYTES) {
+                self.md5.update(piece);
+                for hasher in &mut self.hashers {
+                    hasher.update(piece);
+                }
+            }
+            if turns.peek().is_some() {
+                tokio::task::yield_now().await;
+            }
+        }
+        self.size += data.len() as u64;
+    }
+
+    /// Bytes so far.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Ends all hashes.
+    pub(super) fn finish(self) -> Digests {
+        let checksums = self
+            .hashers
+            .into_iter()
+            .map(|hasher| PartChecksum { algorithm: hasher.algorithm(), digest: hasher.finish() })
+            .collect();
+        Digests { size: self.size, md5: self.md5.finalize().into(), checksums }
+    }
+}
+
+impl Digests {
+    /// The digest of one algorithm, if it ran.
+    pub(super) fn checksum(&self, algorithm: Algorithm) -> Option<&PartChecksum> {
+        self.checksums.iter().find(|checksum| checksum.algorithm == algorithm)
+    }
+}
+
+/// MD5 of small content.
+pub(super) fn md5_of(content: &[u8]) -> [u8; 16] {
+    Md5::digest(content).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn pieces_do_not_change_the_digests() {
+        let content: Vec<u8> = (0..1_000_003_u32).map(|i| (i % 251) as u8).collect();
+        let mut whole = Digester::new(&Algorithm::ALL);
+        whole.update(&content).await;
+        let mut pieces = Digester::new(&Algorithm::ALL);
+        for piece in content.chunks(77_777) {
+            pieces.update(piece).await;
+        }
+        assert_eq!(pieces.size(), 1_000_003);
+        let whole = whole.finish();
+        assert_eq!(whole.md5, md5_of(&content));
+        assert_eq!(pieces.finish(), whole);
+    }
+
+    #[test]
+    fn an_algorithm_named_twice_runs_once() {
+        let digests = Digester::new(&[Algorithm::Crc32, Algorithm::Crc32]).finish();
+        assert_eq!(digests.checksums.len(), 1);
+        assert!(digests.checksum(Algorithm::Crc32).is_some());
+        assert!(digests.checksum(Algorithm::Sha1).is_none());
+    }
+}

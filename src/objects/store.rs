@@ -1,0 +1,78 @@
+//! The handle on everything: engine, catalog, settings.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use storage_engine::{Engine, Environment};
+
+use super::bucket::{BucketState, NewBucket};
+use super::error::{ObjectError, Result};
+use crate::catalog::Catalog;
+
+/// What an operator decides about the object model.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Region of buckets that are made without one.
+    pub region: String,
+    /// May parts other than the last be smaller than [`super::PART_BYTES_MIN`]?
+    pub small_parts: SmallParts,
+}
+
+/// May parts other than the last be small?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmallParts {
+    /// As AWS: `EntityTooSmall`.
+    Refused,
+    /// Let them pass (Milvus storage v2 sends them).
+    Allowed,
+}
+
+/// All buckets. Cheap to clone.
+#[derive(Clone)]
+pub struct Objects {
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What all handles share.
+pub(super) struct Shared {
+    pub(super) engine: Engine,
+    pub(super) catalog: Catalog,
+    pub(super) environment: Arc<dyn Environment>,
+    pub(super) settings: Settings,
+    /// Parsed records by name, each with the sequence it was parsed from.
+    pub(super) buckets: RwLock<HashMap<String, Arc<BucketState>>>,
+}
+
+impl Objects {
+    /// The object model on `engine` and `catalog`.
+    pub fn new(
+        engine: Engine,
+        catalog: Catalog,
+        environment: Arc<dyn Environment>,
+        settings: Settings,
+    ) -> Self {
+        let buckets = RwLock::new(HashMap::new());
+        Self { shared: Arc::new(Shared { engine, catalog, environment, settings, buckets }) }
+    }
+
+    /// The operator's settings.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// Makes a bucket unless one of that name exists.
+    pub async fn ensure_bucket(&self, new: NewBucket) -> Result<()> {
+        match self.bucket(&new.name) {
+            Ok(_) => Ok(()),
+            Err(ObjectError::NoSuchBucket) => self.create_bucket(new).await.map(drop),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl std::fmt::Debug for Objects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Objects").field("settings", &self.shared.settings).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,151 @@
+//! What S3 keeps with an object in headers, and how times are written.
+
+use http::HeaderValue;
+use http::header::EXPIRES;
+use s3s::dto::{Metadata, Timestamp, TimestampFormat};
+use s3s::{S3Request, S3Result, s3_error};
+
+use super::service::SetAside;
+
+/// What an object is served as when its writer did not say.
+pub(super) const DEFAULT_CONTENT_TYPE: &str = "binary/octet-stream";
+
+/// The content headers of a write.
+macro_rules! content_headers {
+    ($request:expr) => {{
+        let request = &mut $request;
+        let (content_type, expires) = $crate::s3::properties::set_aside(request)?;
+        let input = &mut request.input;
+        $crate::objects::ContentHeaders {
+            content_type: input.content_type.take().or(content_type),
+            cache_control: input.cache_control.take(),
+            content_disposition: input.content_disposition.take(),
+            content_encoding: input
+                .content_encoding
+                .take()
+                .and_then(|text| $crate::s3::properties::stored_encoding(&text)),
+            content_language: input.content_language.take(),
+            expires,
+            website_redirect: input.website_redirect_location.take(),
+        }
+    }};
+}
+
+pub(super) use content_headers;
+
+/// `Content-Type` and `Expires` as they travelled beside the request.
+pub(super) fn set_aside<T>(
+    request: &mut S3Request<T>,
+) -> S3Result<(Option<String>, Option<String>)> {
+    let Some(aside) = request.extensions.remove::<SetAside>() else { return Ok((None, None)) };
+    Ok((aside.content_type.map(text_of).transpose()?, aside.expires.map(text_of).transpose()?))
+}
+
+fn text_of(value: HeaderValue) -> S3Result<String> {
+    match value.to_str() {
+        Ok(text) => Ok(text.to_owned()),
+        Err(_) => Err(s3_error!(InvalidArgument, "A header has characters that are not ASCII")),
+    }
+}
+
+/// `Content-Encoding` without the transfer's own `aws-chunked`.
+pub(super) fn stored_encoding(text: &str) -> Option<String> {
+    let kept: Vec<&str> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked"))
+        .collect();
+    (!kept.is_empty()).then(|| kept.join(","))
+}
+
+/// User metadata in the order of its names.
+pub(super) fn user_metadata(metadata: Option<Metadata>) -> Vec<(String, String)> {
+    let mut metadata: Vec<_> = metadata.unwrap_or_default().into_iter().collect();
+    metadata.sort_unstable();
+    metadata
+}
+
+/// User metadata as s3s wants it; none when there is none.
+pub(super) fn shown_metadata(metadata: &[(String, String)]) -> Option<Metadata> {
+    (!metadata.is_empty()).then(|| metadata.iter().cloned().collect())
+}
+
+/// `Expires` as it was sent, which s3s could only write as a date.
+pub(super) fn expires_header(expires: Option<&str>) -> http::HeaderMap {
+    let mut headers = http::HeaderMap::new();
+    if let Some(value) = expires.and_then(|text| HeaderValue::from_str(text).ok()) {
+        headers.insert(EXPIRES, value);
+    }
+    headers
+}
+
+/// A time to show, in whole seconds as S3 shows them.
+pub(super) fn timestamp(time_ms: u64) -> Timestamp {
+    exact_timestamp(time_ms - time_ms % 1000)
+}
+
+/// A time to the millisecond.
+pub(super) fn exact_timestamp(time_ms: u64) -> Timestamp {
+    let nanos = i128::from(time_ms) * 1_000_000;
+    // A time past the year 9999 can only be a client's retention date; it is shown as the last one.
+    let last = time::macros::datetime!(9999-12-31 23:59:59 UTC);
+    time::OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(last).into()
+}
+
+/// A client's time in ms since 1970; times before that are 0.
+pub(super) fn time_ms(timestamp: &Timestamp) -> u64 {
+    let time: time::OffsetDateTime = timestamp.clone().into();
+    u64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(0)
+}
+
+/// A time as HTTP writes it.
+pub(super) fn http_date(time_ms: u64) -> String {
+    let mut text = Vec::with_capacity(29);
+    // Writing into memory does not fail; an empty text would be left out as a header.
+    let _written = timestamp(time_ms).format(TimestampFormat::HttpDate, &mut text);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// A size as s3s wants it; objects are smaller than 2^63.
+pub(super) fn size(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aws_chunked_is_never_stored() {
+        for (sent, stored) in [
+            ("aws-chunked", None),
+            ("AWS-Chunked", None),
+            ("gzip", Some("gzip")),
+            ("gzip,aws-chunked", Some("gzip")),
+            ("aws-chunked, gzip", Some("gzip")),
+            ("gzip, br", Some("gzip,br")),
+            ("", None),
+            (",", None),
+        ] {
+            assert_eq!(stored_encoding(sent).as_deref(), stored, "{sent}");
+        }
+    }
+
+    #[test]
+    fn times_are_shown_in_whole_seconds() {
+        assert_eq!(http_date(1_445_412_480_999), "Wed, 21 Oct 2015 07:28:00 GMT");
+        assert_eq!(time_ms(&timestamp(1_445_412_480_999)), 1_445_412_480_000);
+        assert_eq!(time_ms(&exact_timestamp(1_445_412_480_999)), 1_445_412_480_999);
+        assert_eq!(time_ms(&exact_timestamp(u64::MAX)), 253_402_300_799_000);
+    }
+
+    #[test]
+    fn metadata_comes_in_the_order_of_names() {
+        let metadata: Metadata =
+            [("b".to_owned(), "2".to_owned()), ("a".to_owned(), "1".to_owned())].into();
+        let sorted = user_metadata(Some(metadata));
+        assert_eq!(sorted, [("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]);
+        assert_eq!(shown_metadata(&sorted).map(|shown| shown.len()), Some(2));
+        assert_eq!(shown_metadata(&[]), None);
+    }
+}

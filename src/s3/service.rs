@@ -1,0 +1,206 @@
+//! The service that the gate calls: s3s without authentication, and on both sides of it the few
+//! things that s3s 0.14 reads too strictly or writes wrongly.
+//!
+//! - A header that S3 ignores when it cannot be read, and s3s refuses, is taken off the request; a
+//!   text that S3 keeps as it came travels beside the request in [`SetAside`].
+//! - The gate has verified and taken off every signature, and put the bucket of a host into the
+//!   path: there is one style of address here, and no key.
+//! - Browser forms are refused before s3s would read them into memory.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, RANGE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::dto::{Range, Timestamp, TimestampFormat};
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{Body, HttpError, HttpRequest, HttpResponse, s3_error};
+
+use super::Wire;
+use crate::objects::Objects;
+
+/// XML of a request. The largest legitimate one completes 10,000 parts with a checksum each.
+const XML_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// A form's file, fields and parts: forms are refused before s3s reads them, these are the net.
+const FORM_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+const FORM_FIELD_BYTES_MAX: usize = 16 * 1024;
+const FORM_FIELDS_BYTES_MAX: usize = 64 * 1024;
+const FORM_PARTS_MAX: usize = 64;
+
+/// Texts of headers that s3s would refuse or lose.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SetAside {
+    /// `Expires`, which S3 keeps whatever it says.
+    pub(super) expires: Option<HeaderValue>,
+    /// `Content-Type: multipart/form-data` of a request that is no form.
+    pub(super) content_type: Option<HeaderValue>,
+}
+
+/// Marks an answer whose `ETag` element stands without quotes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BareEtag;
+
+/// The S3 service. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Service {
+    inner: S3Service,
+}
+
+/// Builds the service. Requests must come through the gate: this part verifies no signature, it
+/// trusts the [`crate::iam::Principal`] in the request's extensions and refuses when there is none.
+pub fn service(objects: Objects) -> Service {
+    let mut config = S3Config::default();
+    config.xml_max_body_size = XML_BYTES_MAX;
+    config.post_object_max_file_size = FORM_FILE_BYTES_MAX;
+    config.form_max_field_size = FORM_FIELD_BYTES_MAX;
+    config.form_max_fields_size = FORM_FIELDS_BYTES_MAX;
+    config.form_max_parts = FORM_PARTS_MAX;
+    let mut builder = S3ServiceBuilder::new(Wire { objects });
+    builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+    Service { inner: builder.build() }
+}
+
+impl Service {
+    /// Answers one request; the answer still needs the gate's response stage.
+    ///
+    /// # Errors
+    /// When an answer could not be written at all: abort the connection.
+    pub async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        if is_form(&request) {
+            if !names_uploads(request.uri()) {
+                let refusal =
+                    s3_error!(NotImplemented, "POST of a browser form is not implemented");
+                return refusal.to_http_response().map_err(|error| HttpError::new(Box::new(error)));
+            }
+            let content_type = request.headers_mut().remove(CONTENT_TYPE);
+            set_aside(&mut request).content_type = content_type;
+        }
+        prepare(&mut request);
+        let mut response = self.inner.call(request).await?;
+        finish(&mut response);
+        Ok(response)
+    }
+}
+
+fn set_aside(request: &mut HttpRequest) -> &mut SetAside {
+    request.extensions_mut().get_or_insert_default()
+}
+
+fn is_form(request: &HttpRequest) -> bool {
+    let form = |value: &HeaderValue| {
+        value
+            .as_bytes()
+            .get(..19)
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/form-data"))
+    };
+    request.method() == Method::POST && request.headers().get(CONTENT_TYPE).is_some_and(form)
+}
+
+/// True for `POST key?uploads`, which may give any content type to the object it begins.
+fn names_uploads(uri: &Uri) -> bool {
+    uri.query()
+        .is_some_and(|query| query.split('&').any(|pair| pair.split('=').next() == Some("uploads")))
+}
+
+/// Makes a request that S3 accepts one that s3s accepts.
+fn prepare(request: &mut HttpRequest) {
+    let headers = request.headers_mut();
+    drop_unless(headers, RANGE, |text| Range::parse(text).is_ok());
+    drop_unless(headers, IF_MODIFIED_SINCE, is_http_date);
+    drop_unless(headers, IF_UNMODIFIED_SINCE, is_http_date);
+    if let Some(expires) = headers.remove(EXPIRES) {
+        set_aside(request).expires = Some(expires);
+    }
+}
+
+fn drop_unless(headers: &mut HeaderMap, name: HeaderName, readable: impl Fn(&str) -> bool) {
+    let keep = headers.get(&name).is_none_or(|value| value.to_str().is_ok_and(&readable));
+    if !keep {
+        headers.remove(name);
+    }
+}
+
+fn is_http_date(text: &str) -> bool {
+    Timestamp::parse(TimestampFormat::HttpDate, text).is_ok()
+}
+
+/// Takes the quotes off the `ETag` of an answer that has them too many.
+fn finish(response: &mut HttpResponse) {
+    if response.extensions_mut().remove::<BareEtag>().is_none() {
+        return;
+    }
+    let Some(body) = response.body_mut().take_bytes() else { return };
+    let body = without_etag_quotes(&body).map_or(body, Bytes::from);
+    response.headers_mut().remove(CONTENT_LENGTH);
+    *response.body_mut() = Body::from(body);
+}
+
+fn without_etag_quotes(xml: &[u8]) -> Option<String> {
+    let xml = std::str::from_utf8(xml).ok()?;
+    let (before, rest) = xml.split_once("<ETag>\"")?;
+    let (etag, after) = rest.split_once("\"</ETag>")?;
+    Some(format!("{before}<ETag>{etag}</ETag>{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(uri: &str, headers: &[(&'static str, &str)]) -> HttpRequest {
+        let mut request = http::Request::builder().uri(uri).body(Body::empty()).unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        request
+    }
+
+    #[test]
+    fn unreadable_ranges_and_dates_are_ignored_as_s3_ignores_them() {
+        for (name, value, kept) in [
+            ("range", "bytes=0-4", true),
+            ("range", "bytes=-4", true),
+            ("range", "bytes=4-", true),
+            ("range", "bytes=5-2", false),
+            ("range", "bytes=0-1,3-4", false),
+            ("range", "lines=0-1", false),
+            ("if-modified-since", "Wed, 21 Oct 2015 07:28:00 GMT", true),
+            ("if-modified-since", "yesterday", false),
+            ("if-unmodified-since", "0", false),
+        ] {
+            let mut request = request("/b/k", &[(name, value)]);
+            prepare(&mut request);
+            assert_eq!(request.headers().contains_key(name), kept, "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn expires_travels_beside_the_request() {
+        let mut request = request("/b/k", &[("expires", "never")]);
+        prepare(&mut request);
+        assert!(request.headers().is_empty());
+        let aside = request.extensions().get::<SetAside>().unwrap();
+        assert_eq!(aside.expires.as_ref().unwrap(), "never");
+    }
+
+    #[test]
+    fn only_forms_are_forms() {
+        let mut form = request("/b", &[("content-type", "Multipart/Form-Data; boundary=x")]);
+        assert!(!is_form(&form));
+        *form.method_mut() = Method::POST;
+        assert!(is_form(&form));
+        assert!(names_uploads(&"/b/k?uploads".parse().unwrap()));
+        assert!(names_uploads(&"/b/k?x-id=y&uploads=".parse().unwrap()));
+        assert!(!names_uploads(&"/b?delete".parse().unwrap()));
+    }
+
+    #[test]
+    fn attributes_have_a_bare_etag() {
+        let xml = "<A><ETag>\"abc-2\"</ETag><ObjectSize>3</ObjectSize></A>";
+        let bare = without_etag_quotes(xml.as_bytes()).unwrap();
+        assert_eq!(bare, "<A><ETag>abc-2</ETag><ObjectSize>3</ObjectSize></A>");
+        assert_eq!(without_etag_quotes(b"<A/>"), None);
+    }
+}

@@ -1,0 +1,222 @@
+//! Answers one request: routes it, lets it through the gate to its handler, and makes the answer
+//! what S3 would send. No request can end without an answer, a count and a line in the log.
+
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body::Body;
+use storage_engine::Stats;
+use time::OffsetDateTime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::gate::{Case, Gate};
+use super::guard;
+use super::health::{self, Readiness};
+use super::limits::ADMISSION_WAIT;
+use super::linger;
+use super::metrics::Metrics;
+use super::refusal::Refusal;
+use super::reply::{Account, Reply};
+use super::request_id::RequestIds;
+use super::response;
+use super::route::Route;
+use super::stream::Ledger;
+use super::target::Target;
+
+/// What answers the requests that came through the gate.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one. An error is answered by 500.
+    fn call(
+        &self,
+        request: Request<s3s::Body>,
+    ) -> BoxFuture<'_, Result<Response<s3s::Body>, s3s::StdError>>;
+}
+
+impl Handler for crate::s3::Service {
+    fn call(
+        &self,
+        request: Request<s3s::Body>,
+    ) -> BoxFuture<'_, Result<Response<s3s::Body>, s3s::StdError>> {
+        Box::pin(self.call(request).map(|result| result.map_err(Into::into)))
+    }
+}
+
+/// Gives the engine's figures.
+pub type StatsSource = Box<dyn Fn() -> Stats + Send + Sync>;
+
+/// What all connections of a server share.
+pub struct Front {
+    /// Lets requests through or not.
+    pub gate: Gate,
+    /// Answers those that came through.
+    pub handler: Box<dyn Handler>,
+    /// Gives the engine's figures.
+    pub stats: StatsSource,
+    /// Whether the server can serve.
+    pub readiness: Readiness,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where requests get their ids.
+    pub ids: RequestIds,
+    /// Places for requests worked on at once.
+    pub requests: Arc<Semaphore>,
+}
+
+impl Front {
+    /// Answers a request.
+    pub async fn answer<B>(&self, request: Request<B>, peer: IpAddr) -> Response<Reply>
+    where
+        B: Body<Data = Bytes> + Send + Sync + Unpin + 'static,
+    {
+        let begun = Instant::now();
+        self.metrics.begin();
+        let (parts, body) = request.into_parts();
+        let mut account = Account {
+            case: Case {
+                id: self.ids.take(),
+                method: parts.method.clone(),
+                path: parts.uri.path().to_owned(),
+                peer,
+                target: Target::default(),
+                principal: None,
+                operation: None,
+                wants_rdma: guard::asks_for_rdma(&parts.headers),
+            },
+            status: 0,
+            received_bytes: 0,
+            sent_bytes: 0,
+            begun,
+            metrics: Arc::clone(&self.metrics),
+            permit: None,
+        };
+        let answer = self.route(parts, body, &mut account).await;
+        account.status = answer.status().as_u16();
+        let (head, body) = answer.into_parts();
+        Response::from_parts(head, Reply::new(body, account))
+    }
+
+    async fn route<B>(&self, parts: Parts, body: B, account: &mut Account) -> Response<s3s::Body>
+    where
+        B: Body<Data = Bytes> + Send + Sync + Unpin + 'static,
+    {
+        let refuse = |refusal: Refusal, case: &Case| response::of_refusal(refusal, case);
+        match Route::of(&parts) {
+            Route::Live => response::finish(health::answer_live(), &account.case),
+            Route::Ready => {
+                let answer = health::answer_ready(&self.readiness, &(self.stats)());
+                response::finish(answer, &account.case)
+            }
+            Route::Metrics => response::finish(self.answer_metrics(), &account.case),
+            Route::Nowhere => {
+                let nothing = "nothing is at this path";
+                let refusal = Refusal::new(StatusCode::NOT_FOUND, "NoSuchResource", nothing);
+                refuse(refusal, &account.case)
+            }
+            Route::NotBuilt(service) => {
+                let what = format!("the service {service} is not implemented");
+                refuse(Refusal::not_implemented(what), &account.case)
+            }
+            Route::S3 => match self.reserve().await {
+                Ok(permit) => {
+                    account.permit = Some(permit);
+                    self.answer_s3(parts, body, account).await
+                }
+                Err(refusal) => refuse(refusal, &account.case),
+            },
+        }
+    }
+
+    async fn answer_s3<B>(
+        &self,
+        parts: Parts,
+        body: B,
+        account: &mut Account,
+    ) -> Response<s3s::Body>
+    where
+        B: Body<Data = Bytes> + Send + Sync + Unpin + 'static,
+    {
+        let waits = linger::waits_for_continue(&parts);
+        let ledger = Arc::new(Ledger::default());
+        let now = OffsetDateTime::now_utc();
+        let case = &mut account.case;
+        let answer = match self.gate.admit(parts, body, case, Arc::clone(&ledger), now).await {
+            Ok(admitted) => {
+                // The share of memory goes back when the handler is done with the document.
+                let _permit = admitted.permit;
+                self.call_handler(admitted.request, case).await
+            }
+            Err(refusal) => response::of_refusal(refusal, case),
+        };
+        linger::drain(&ledger, waits).await;
+        account.received_bytes = ledger.received();
+        answer
+    }
+
+    async fn call_handler(&self, request: Request<s3s::Body>, case: &Case) -> Response<s3s::Body> {
+        let call = AssertUnwindSafe(self.handler.call(request)).catch_unwind().await;
+        let failure = match call {
+            Ok(Ok(answer)) => {
+                let status = answer.status();
+                if matches!(status.as_u16(), 500 | 502 | 504..) {
+                    tracing::warn!(
+                        request_id = case.id.text(),
+                        operation = case.operation_name(),
+                        status = status.as_u16(),
+                        "a request failed"
+                    );
+                }
+                return response::of_handler(answer, case);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => {
+                self.metrics.panicked();
+                panic_text(&*panic).to_owned()
+            }
+        };
+        tracing::error!(
+            request_id = case.id.text(),
+            operation = case.operation_name(),
+            failure,
+            "a handler failed"
+        );
+        let message = "We encountered an internal error. Please try again.";
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        response::of_refusal(Refusal::new(status, "InternalError", message), case)
+    }
+
+    async fn reserve(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        if let Ok(permit) = Arc::clone(&self.requests).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let acquire = Arc::clone(&self.requests).acquire_owned();
+        match tokio::time::timeout(ADMISSION_WAIT, acquire).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(Refusal::slow_down()),
+        }
+    }
+
+    fn answer_metrics(&self) -> Response<s3s::Body> {
+        let page = self.metrics.render(&(self.stats)());
+        let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        let len = HeaderValue::from(page.len());
+        let mut answer = Response::new(s3s::Body::from(page));
+        answer.headers_mut().insert(header::CONTENT_TYPE, kind);
+        answer.headers_mut().insert(header::CONTENT_LENGTH, len);
+        answer
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (None, Some(text)) => text,
+        (None, None) => "a panic without words",
+    }
+}

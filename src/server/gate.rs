@@ -1,0 +1,302 @@
+//! The gate: lets a request through to the S3 layer only when it is authenticated, plain, bounded
+//! and names an operation.
+//!
+//! What comes out is path-style, carries no signature, no framing and no header that could be read
+//! two ways; its body ends with an error if anything promised about it does not hold. In its
+//! extensions are [`Principal`], [`BodyPromise`](super::body::BodyPromise), [`OperationName`],
+//! [`RequestId`] and [`Context`].
+//!
+//! The body is not touched before everything that the head can be refused for was looked at.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Uri, header};
+use http_body::Body;
+use s3s::stream::DynByteStream;
+use time::OffsetDateTime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::body::BodyPromise;
+use super::chunked::{Deframer, Frames};
+use super::guard::{self, Framing, OperationName};
+use super::limits::{ADMISSION_WAIT, DOCUMENT_BYTES_MAX, DOCUMENT_BYTES_SMALL, DOCUMENTS_MAX};
+use super::operations::{self, Operation, Payload};
+use super::query::Query;
+use super::refusal::Refusal;
+use super::request_id::RequestId;
+use super::sigv4::{Form, Head, PathStyle, PayloadHash, Verified, Verifier};
+use super::stream::{BodyStream, Check, Ledger};
+use super::target::{Addressing, Target, TargetKind};
+use super::{cors, document, promise};
+use crate::iam::{Context, Identities, Principal, PrincipalKind};
+
+/// Headers that told the gate something and mean nothing behind it.
+const SPENT: [HeaderName; 5] = [
+    header::AUTHORIZATION,
+    header::TRANSFER_ENCODING,
+    HeaderName::from_static("x-amz-content-sha256"),
+    HeaderName::from_static("x-amz-decoded-content-length"),
+    HeaderName::from_static("x-amz-trailer"),
+];
+
+/// Parameters of a presigned URL's signature.
+const SIGNATURE_PARAMETERS: [&str; 7] = [
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-SignedHeaders",
+    "X-Amz-Signature",
+    "X-Amz-Content-Sha256",
+];
+
+/// The gate of a server.
+#[derive(Debug)]
+pub struct Gate {
+    verifier: Verifier,
+    domains: Vec<String>,
+    documents: Arc<Semaphore>,
+}
+
+/// What is known of a request, for its answer, the log and the metrics; grows on the way.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// Its id.
+    pub id: RequestId,
+    /// Its method.
+    pub method: Method,
+    /// Its path as sent.
+    pub path: String,
+    /// Who sent it.
+    pub peer: IpAddr,
+    /// What it is about.
+    pub target: Target,
+    /// Who signed it.
+    pub principal: Option<Principal>,
+    /// What it asks for: the place in the table.
+    pub operation: Option<usize>,
+    /// Whether it wants its bytes moved by RDMA, which its answer must decline.
+    pub wants_rdma: bool,
+}
+
+/// A request that may go on.
+pub struct Admitted<B> {
+    /// The request as the S3 layer gets it.
+    pub request: http::Request<s3s::Body>,
+    /// What comes back of its body.
+    pub ledger: Arc<Ledger<B>>,
+    /// Its share of the memory for documents.
+    pub permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Gate {
+    /// One for these identities; hosts below `domains` name buckets.
+    pub fn new(identities: Identities, domains: Vec<String>) -> Self {
+        let domains = domains.into_iter().map(|domain| domain.to_ascii_lowercase()).collect();
+        let documents = Arc::new(Semaphore::new(DOCUMENTS_MAX));
+        Self { verifier: Verifier::new(identities), domains, documents }
+    }
+
+    /// Looks at a request, and lets it through or says why not. On a refusal the unread body is in
+    /// `ledger`.
+    pub async fn admit<B>(
+        &self,
+        mut parts: Parts,
+        body: B,
+        case: &mut Case,
+        ledger: Arc<Ledger<B>>,
+        now: OffsetDateTime,
+    ) -> Result<Admitted<B>, Refusal>
+    where
+        B: Body<Data = Bytes> + Send + Sync + Unpin + 'static,
+    {
+        // From here on the body goes back by itself, whatever happens.
+        let mut stream = BodyStream::new(body, Check::plain(None, None), Arc::clone(&ledger));
+        let mut query = Query::parse(parts.uri.query().unwrap_or_default())?;
+        let host = host(&parts);
+        case.target = Target::parse(parts.uri.path(), host.as_deref(), &self.domains)?;
+        guard::check_headers(&parts.headers)?;
+        if parts.method == Method::OPTIONS {
+            return Err(cors::answer_preflight(&parts.headers, case.target.kind()));
+        }
+        let head = Head {
+            method: &parts.method,
+            path: parts.uri.path(),
+            query: &query,
+            headers: &parts.headers,
+            host: host.as_deref(),
+        };
+        let verified = self.verifier.verify(&head, "s3", PathStyle::Once, now)?;
+        case.principal = Some(verified.principal.clone());
+        guard::join_repeated(&mut parts.headers);
+        if verified.form == Form::Presigned {
+            hoist(&mut query, &mut parts)?;
+        }
+        let kind = case.target.kind();
+        let (place, operation) = operations::resolve(&parts.method, kind, &query, &parts.headers)?;
+        case.operation = Some(place);
+        guard::decline_rdma(&parts.headers, operation)?;
+        refuse_form(&parts, kind)?;
+        let principal = verified.principal.clone();
+        let form = verified.form;
+        let framing = if verified.payload.is_framed() { Framing::Framed } else { Framing::Plain };
+        let len = guard::plain_length(&parts.headers, operation, framing)?;
+        let promise = promise::read(&parts.headers, operation, verified.payload, len)?;
+        let has_body = !stream.is_empty();
+        stream.set_check(check(verified, &promise));
+        let (body, promise, permit) =
+            self.take_body(stream, operation, &principal, promise, has_body).await?;
+        readdress(&mut parts, &case.target, &query, form)?;
+        clean_headers(&mut parts, promise.len);
+        parts.extensions.insert(principal);
+        parts.extensions.insert(promise);
+        parts.extensions.insert(OperationName(operation.name));
+        parts.extensions.insert(case.id);
+        parts.extensions.insert(Context { source_ip: Some(case.peer) });
+        Ok(Admitted { request: http::Request::from_parts(parts, body), ledger, permit })
+    }
+
+    async fn take_body<B>(
+        &self,
+        stream: BodyStream<B>,
+        operation: &Operation,
+        principal: &Principal,
+        promise: BodyPromise,
+        has_body: bool,
+    ) -> Result<(s3s::Body, BodyPromise, Option<OwnedSemaphorePermit>), Refusal>
+    where
+        B: Body<Data = Bytes> + Send + Sync + Unpin + 'static,
+    {
+        if operation.payload == Payload::Data {
+            let stream: DynByteStream = Box::pin(stream);
+            return Ok((s3s::Body::from(stream), promise, None));
+        }
+        if !has_body {
+            // No byte comes, but a hash of others may have been promised.
+            document::collect(stream).await?;
+            document::verify(&[], &promise)?;
+            return Ok((s3s::Body::empty(), BodyPromise { len: Some(0), ..promise }, None));
+        }
+        if principal.kind == PrincipalKind::Anonymous {
+            // Nothing is granted to strangers yet, so none of them may fill memory.
+            return Err(Refusal::access_denied("Access Denied"));
+        }
+        document::check_length(promise.len)?;
+        let permit = self.reserve(promise.len).await?;
+        let bytes = document::collect(stream).await?;
+        document::verify(&bytes, &promise)?;
+        let bytes = match operation.payload {
+            Payload::Nothing => Bytes::new(),
+            payload => document::normalise(bytes, payload)?,
+        };
+        let promise = BodyPromise { len: Some(bytes.len() as u64), ..promise };
+        Ok((s3s::Body::from(bytes), promise, permit))
+    }
+
+    /// Waits for memory for a large document.
+    async fn reserve(&self, len: Option<u64>) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
+        if len.is_some_and(|len| len <= DOCUMENT_BYTES_SMALL) {
+            return Ok(None);
+        }
+        let acquire = Arc::clone(&self.documents).acquire_owned();
+        match tokio::time::timeout(ADMISSION_WAIT, acquire).await {
+            Ok(Ok(permit)) => Ok(Some(permit)),
+            _ => Err(Refusal::slow_down()),
+        }
+    }
+}
+
+const _: () = assert!(DOCUMENT_BYTES_SMALL < DOCUMENT_BYTES_MAX as u64);
+
+/// `Host`, or in HTTP/2 the authority of the URI.
+fn host(parts: &Parts) -> Option<String> {
+    match parts.headers.get(header::HOST) {
+        Some(host) => host.to_str().ok().map(str::to_owned),
+        None => parts.uri.authority().map(|authority| authority.as_str().to_owned()),
+    }
+}
+
+/// SDKs move headers of a presigned request into its query, where the signature covers them too:
+/// back they go.
+fn hoist(query: &mut Query, parts: &mut Parts) -> Result<(), Refusal> {
+    for (name, value) in query.iter() {
+        let spent = SIGNATURE_PARAMETERS.iter().any(|known| known.eq_ignore_ascii_case(name));
+        if spent || !is_amz(name) {
+            continue;
+        }
+        let header = HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes());
+        let value = HeaderValue::from_bytes(value.as_bytes());
+        let (Ok(header), Ok(value)) = (header, value) else {
+            return Err(Refusal::invalid_argument(format!("{name} cannot be a header")));
+        };
+        if parts.headers.insert(header, value).is_some() {
+            return Err(Refusal::invalid_argument(format!(
+                "{name} is both in the query and in a header"
+            )));
+        }
+    }
+    query.retain(|name, _| !is_amz(name));
+    Ok(())
+}
+
+fn is_amz(name: &str) -> bool {
+    name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"))
+}
+
+fn refuse_form(parts: &Parts, kind: TargetKind) -> Result<(), Refusal> {
+    let content_type = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let form = b"multipart/form-data";
+    let is_form = content_type
+        .and_then(|value| value.get(..form.len()))
+        .is_some_and(|start| start.eq_ignore_ascii_case(form));
+    // The S3 layer takes every such POST for a browser's upload, and holds it in memory.
+    if parts.method == Method::POST && is_form {
+        let what = if kind == TargetKind::Bucket { "POST Object" } else { "a form" };
+        return Err(Refusal::not_implemented(format!("{what} is not implemented")));
+    }
+    Ok(())
+}
+
+fn check(verified: Verified, promise: &BodyPromise) -> Check {
+    match verified.payload {
+        PayloadHash::Absent | PayloadHash::Unsigned => Check::plain(promise.len, None),
+        PayloadHash::Sha256(hash) => Check::plain(promise.len, Some(hash)),
+        PayloadHash::SignedChunks
+        | PayloadHash::SignedChunksTrailer
+        | PayloadHash::UnsignedChunksTrailer => Check::Framed(Box::new(Deframer::new(Frames {
+            signer: verified.signer,
+            decoded_len: promise.len.unwrap_or_default(),
+            trailer: promise::trailing(promise),
+        }))),
+    }
+}
+
+/// Makes the URI path-style and takes the signature out of its query.
+fn readdress(parts: &mut Parts, target: &Target, query: &Query, form: Form) -> Result<(), Refusal> {
+    let same_path = target.addressing == Addressing::Path && !parts.uri.path().starts_with("//");
+    if same_path && form != Form::Presigned {
+        return Ok(());
+    }
+    let mut text = target.path();
+    let query = query.text();
+    if !query.is_empty() {
+        text.push('?');
+        text.push_str(&query);
+    }
+    parts.uri = text.parse::<Uri>().map_err(|_| Refusal::invalid_uri())?;
+    Ok(())
+}
+
+fn clean_headers(parts: &mut Parts, len: Option<u64>) {
+    for name in SPENT {
+        parts.headers.remove(name);
+    }
+    guard::strip_transfer_coding(&mut parts.headers);
+    match len {
+        Some(len) => parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(len)),
+        None => parts.headers.remove(header::CONTENT_LENGTH),
+    };
+}

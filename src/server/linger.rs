@@ -1,0 +1,45 @@
+//! Takes in what a client still sends of a request that is answered already. Without it the
+//! connection would be reset under the client, which then would not see why it was refused.
+
+use std::pin::Pin;
+
+use bytes::{Buf, Bytes};
+use http::header;
+use http::request::Parts;
+use http_body::Body;
+use http_body_util::BodyExt;
+
+use super::limits::{LINGER_BYTES_MAX, LINGER_TIME};
+use super::stream::Ledger;
+
+/// Whether the client holds its body back until it is asked for.
+pub fn waits_for_continue(parts: &Parts) -> bool {
+    parts
+        .headers
+        .get(header::EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// Drops what is left of a body, up to a size and a time.
+pub async fn drain<B>(ledger: &Ledger<B>, waits_for_continue: bool)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let Some(mut body) = ledger.take_leftover() else { return };
+    // Reading would ask for a body that nobody wants.
+    if body.is_end_stream() || (waits_for_continue && ledger.received() == 0) {
+        return;
+    }
+    let drained = async {
+        let mut left = LINGER_BYTES_MAX;
+        while let Some(Ok(frame)) = Pin::new(&mut body).frame().await {
+            let len = frame.data_ref().map_or(0, Buf::remaining) as u64;
+            match left.checked_sub(len) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    // Past the time the connection is closed as it is.
+    let _ = tokio::time::timeout(LINGER_TIME, drained).await;
+}

@@ -1,0 +1,103 @@
+//! When a request says it was signed.
+
+use http::HeaderMap;
+use time::format_description::well_known::Rfc2822;
+use time::macros::format_description;
+use time::{OffsetDateTime, PrimitiveDateTime};
+
+use crate::server::query::Query;
+use crate::server::refusal::Refusal;
+
+/// A time with its text in the signature: `20130524T000000Z`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestTime {
+    time: OffsetDateTime,
+    text: String,
+}
+
+impl RequestTime {
+    /// From `x-amz-date`, or `Date` without it.
+    pub(super) fn of_headers(headers: &HeaderMap) -> Result<Self, Refusal> {
+        ["x-amz-date", "date"]
+            .into_iter()
+            .filter_map(|name| headers.get(name))
+            .find(|value| !value.is_empty())
+            .and_then(|value| Self::parse(value.to_str().ok()?))
+            .ok_or_else(|| {
+                Refusal::access_denied(
+                    "AWS authentication requires a valid Date or x-amz-date header",
+                )
+            })
+    }
+
+    /// From `X-Amz-Date` of a presigned URL.
+    pub(super) fn of_query(query: &Query) -> Result<Self, Refusal> {
+        query.get("X-Amz-Date").and_then(Self::parse_basic).ok_or_else(|| {
+            super::authorization::malformed_query(
+                "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"",
+            )
+        })
+    }
+
+    /// The time.
+    pub fn time(&self) -> OffsetDateTime {
+        self.time
+    }
+
+    /// Its text in the string to sign.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The day of the scope.
+    pub fn day(&self) -> &str {
+        self.text.get(..8).unwrap_or_default()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::parse_basic(text).or_else(|| {
+            let time =
+                OffsetDateTime::parse(text.trim(), &Rfc2822).ok()?.to_offset(time::UtcOffset::UTC);
+            let format = format_description!("[year][month][day]T[hour][minute][second]Z");
+            Some(Self { time, text: time.format(format).ok()? })
+        })
+    }
+
+    fn parse_basic(text: &str) -> Option<Self> {
+        if text.len() != 16 {
+            return None;
+        }
+        let format = format_description!("[year][month][day]T[hour][minute][second]Z");
+        let time = PrimitiveDateTime::parse(text, format).ok()?.assume_utc();
+        Some(Self { time, text: text.to_owned() })
+    }
+}
+
+/// A time as error bodies show it.
+pub(super) fn iso_text(time: OffsetDateTime) -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    time.format(format).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RequestTime;
+
+    #[test]
+    fn both_forms_are_read() {
+        let basic = RequestTime::parse("20130524T000000Z").unwrap();
+        let long = RequestTime::parse("Fri, 24 May 2013 00:00:00 GMT").unwrap();
+        assert_eq!(basic, long);
+        assert_eq!(basic.day(), "20130524");
+        assert_eq!(basic.time().unix_timestamp(), 1_369_353_600);
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for text in
+            ["", "x", "20130524T000000", "20131324T000000Z", "+0130524T000000Z", "2013-05-24"]
+        {
+            assert_eq!(RequestTime::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! One verifier of AWS Signature Version 4 for every service: in the `Authorization` header and in
+//! the query of a presigned URL.
+//!
+//! - What took part in the signature is what is used: every `x-amz-*` header must be signed, each
+//!   name in the signed list must be there, `host` must be among them.
+//! - A signature is compared in constant time, and only after everything that needs no secret.
+//! - The payload is not read here; its promised hash is part of what was signed, and
+//!   [`Verified::payload`] says how it has to be checked while it comes in.
+
+mod authorization;
+mod canonical;
+mod date;
+#[cfg(test)]
+pub(super) mod example;
+mod payload;
+mod signing;
+#[cfg(test)]
+mod tests;
+
+use http::{HeaderMap, HeaderName, Method, StatusCode};
+use subtle::ConstantTimeEq;
+use time::OffsetDateTime;
+
+pub use authorization::{Credential, scope_service};
+pub use date::RequestTime;
+pub use payload::PayloadHash;
+pub use signing::{ChunkSigner, SigningKey, SigningKeys};
+
+use super::limits::{PRESIGNED_SECONDS_MAX, SKEW_MAX};
+use super::query::Query;
+use super::refusal::Refusal;
+use crate::iam::{Identities, Principal};
+use authorization::Authorization;
+use canonical::CanonicalRequest;
+
+/// The one header whose value is part of the signature without being named in its list.
+const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+
+/// How a service writes the path into what is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathStyle {
+    /// S3: encoded once, nothing normalised.
+    Once,
+    /// All others: encoded once more, dot segments resolved.
+    Twice,
+}
+
+/// The head of a request as it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// Its method.
+    pub method: &'a Method,
+    /// Its path, undecoded.
+    pub path: &'a str,
+    /// Its query, decoded.
+    pub query: &'a Query,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// The host asked for: `Host`, or `:authority` in HTTP/2.
+    pub host: Option<&'a str>,
+}
+
+/// What a verified head says.
+#[derive(Debug)]
+pub struct Verified {
+    /// Who signed.
+    pub principal: Principal,
+    /// How the payload is protected.
+    pub payload: PayloadHash,
+    /// Signs chunks and trailers, for payloads signed piece by piece.
+    pub signer: Option<ChunkSigner>,
+    /// Where the signature was.
+    pub form: Form,
+}
+
+/// Where a signature was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Nowhere.
+    Unsigned,
+    /// In the `Authorization` header.
+    Header,
+    /// In the query.
+    Presigned,
+}
+
+/// The verifier: identities and their derived keys.
+#[derive(Debug)]
+pub struct Verifier {
+    identities: Identities,
+    keys: SigningKeys,
+}
+
+impl Verifier {
+    /// One for these identities.
+    pub fn new(identities: Identities) -> Self {
+        Self { identities, keys: SigningKeys::default() }
+    }
+
+    /// Verifies a head that addresses `service`.
+    pub fn verify(
+        &self,
+        head: &Head<'_>,
+        service: &str,
+        style: PathStyle,
+        now: OffsetDateTime,
+    ) -> Result<Verified, Refusal> {
+        let header = authorization_header(head)?;
+        let in_query = head.query.has("X-Amz-Algorithm") || head.query.has("X-Amz-Signature");
+        if is_version_2(header, head.query) {
+            return Err(unsupported_mechanism());
+        }
+        match (header, in_query) {
+            (Some(_), true) => Err(Refusal::invalid_argument(
+                "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, \
+                 Signature query string parameter or the Authorization header should be specified",
+            )),
+            (Some(header), false) => {
+                let authorization = Authorization::parse_header(header)?;
+                refuse_session_token(head)?;
+                self.verify_header(head, &authorization, service, style, now)
+            }
+            (None, true) => {
+                let authorization = Authorization::parse_query(head.query)?;
+                refuse_session_token(head)?;
+                self.verify_query(head, &authorization, service, style, now)
+            }
+            (None, false) => unsigned(head),
+        }
+    }
+
+    fn verify_header(
+        &self,
+        head: &Head<'_>,
+        authorization: &Authorization<'_>,
+        service: &str,
+        style: PathStyle,
+        now: OffsetDateTime,
+    ) -> Result<Verified, Refusal> {
+        let time = RequestTime::of_headers(head.headers)?;
+        authorization.credential.check(service, &time)?;
+        check_skew(&time, now)?;
+        check_signed_headers(head, &authorization.signed_headers)?;
+        let payload = PayloadHash::of_headers(head.headers)?;
+        if style == PathStyle::Once && payload == PayloadHash::Absent {
+            return Err(Refusal::invalid_request(
+                "Missing required header for this request: x-amz-content-sha256",
+            ));
+        }
+        let hash = head.headers.get(CONTENT_SHA256).and_then(|value| value.to_str().ok());
+        self.finish(head, authorization, &time, style, &[hash], payload, Form::Header)
+    }
+
+    fn verify_query(
+        &self,
+        head: &Head<'_>,
+        authorization: &Authorization<'_>,
+        service: &str,
+        style: PathStyle,
+        now: OffsetDateTime,
+    ) -> Result<Verified, Refusal> {
+        let time = RequestTime::of_query(head.query)?;
+        authorization.credential.check(service, &time)?;
+        check_validity(head.query, &time, now)?;
+        check_signed_headers(head, &authorization.signed_headers)?;
+        let (hashes, payload) = presigned_payload(head)?;
+        self.finish(head, authorization, &time, style, &hashes, payload, Form::Presigned)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one signature, used once")]
+    fn finish(
+        &self,
+        head: &Head<'_>,
+        authorization: &Authorization<'_>,
+        time: &RequestTime,
+        style: PathStyle,
+        hashes: &[Option<&str>],
+        payload: PayloadHash,
+        form: Form,
+    ) -> Result<Verified, Refusal> {
+        let credential = &authorization.credential;
+        let Some(identity) = self.identities.find(credential.access_key) else {
+            return Err(unknown_access_key(credential.access_key));
+        };
+        let key = self.keys.find(credential, &identity.secret_key);
+        let mut mismatch = None;
+        for hash in hashes {
+            let canonical = CanonicalRequest::new(head, &authorization.signed_headers, *hash);
+            for path in canonical.paths(style) {
+                let text = canonical.text(&path);
+                let to_sign = canonical::string_to_sign(&text, time, credential);
+                let signature = key.sign(to_sign.as_bytes());
+                let equal: bool = signature.ct_eq(&authorization.signature).into();
+                if equal {
+                    self.keys.keep(credential, &key);
+                    let signer = payload
+                        .is_signed_in_chunks()
+                        .then(|| ChunkSigner::new(key, time, credential, authorization.signature));
+                    let principal = identity.principal.clone();
+                    return Ok(Verified { principal, payload, signer, form });
+                }
+                mismatch.get_or_insert((text, to_sign));
+            }
+        }
+        Err(does_not_match(authorization, mismatch))
+    }
+}
+
+fn authorization_header<'a>(head: &Head<'a>) -> Result<Option<&'a str>, Refusal> {
+    let Some(value) = head.headers.get(http::header::AUTHORIZATION) else { return Ok(None) };
+    let text = value.to_str().map_err(|_| Refusal::access_denied("Access Denied"))?;
+    // A header without a word is as good as none.
+    Ok(Some(text.trim()).filter(|text| !text.is_empty()))
+}
+
+fn is_version_2(header: Option<&str>, query: &Query) -> bool {
+    header.is_some_and(|header| header.starts_with("AWS "))
+        || (query.has("AWSAccessKeyId") && query.has("Signature"))
+}
+
+fn unsupported_mechanism() -> Refusal {
+    Refusal::invalid_request(
+        "The authorization mechanism you have provided is not supported. Please use \
+         AWS4-HMAC-SHA256.",
+    )
+}
+
+/// There are no sessions yet, so no token can be one of ours.
+fn refuse_session_token(head: &Head<'_>) -> Result<(), Refusal> {
+    if head.headers.contains_key("x-amz-security-token")
+        || head.query.iter().any(|(name, _)| name.eq_ignore_ascii_case("x-amz-security-token"))
+    {
+        return Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            "InvalidToken",
+            "The provided token is malformed or otherwise invalid.",
+        ));
+    }
+    Ok(())
+}
+
+fn unsigned(head: &Head<'_>) -> Result<Verified, Refusal> {
+    let payload = PayloadHash::of_headers(head.headers)?;
+    if payload.is_signed_in_chunks() {
+        return Err(Refusal::access_denied("Access Denied"));
+    }
+    Ok(Verified { principal: Principal::anonymous(), payload, signer: None, form: Form::Unsigned })
+}
+
+/// The hashes a presigned request may have been signed with, and how its payload is protected.
+fn presigned_payload<'a>(head: &Head<'a>) -> Result<(Vec<Option<&'a str>>, PayloadHash), Refusal> {
+    let hoisted = head
+        .query
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(CONTENT_SHA256.as_str()))
+        .map(|(_, value)| value);
+    let in_header = match head.headers.get(CONTENT_SHA256) {
+        None => None,
+        Some(value) => Some(value.to_str().map_err(|_| payload::invalid_hash())?),
+    };
+    let payload = match hoisted.or(in_header) {
+        Some(text) => PayloadHash::parse(text)?,
+        None => PayloadHash::Unsigned,
+    };
+    if payload.is_signed_in_chunks() {
+        return Err(Refusal::invalid_request(
+            "a presigned request cannot carry a payload signed in chunks",
+        ));
+    }
+    // Most clients sign UNSIGNED-PAYLOAD whatever they send; some sign what they announce.
+    let mut hashes = vec![Some(payload::UNSIGNED)];
+    hashes.extend([hoisted, in_header].into_iter().flatten().map(Some));
+    hashes.dedup();
+    Ok((hashes, payload))
+}
+
+fn check_skew(time: &RequestTime, now: OffsetDateTime) -> Result<(), Refusal> {
+    if (now - time.time()).unsigned_abs() <= SKEW_MAX {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        StatusCode::FORBIDDEN,
+        "RequestTimeTooSkewed",
+        "The difference between the request time and the current time is too large.",
+    )
+    .with("RequestTime", time.text())
+    .with("ServerTime", date::iso_text(now))
+    .with("MaxAllowedSkewMilliseconds", SKEW_MAX.as_millis().to_string()))
+}
+
+fn check_validity(query: &Query, time: &RequestTime, now: OffsetDateTime) -> Result<(), Refusal> {
+    let text = query.get("X-Amz-Expires").unwrap_or_default();
+    let seconds: i64 = text
+        .parse()
+        .map_err(|_| authorization::malformed_query("X-Amz-Expires should be a number"))?;
+    let Ok(seconds) = u64::try_from(seconds) else {
+        return Err(authorization::malformed_query("X-Amz-Expires must be non-negative"));
+    };
+    if seconds > PRESIGNED_SECONDS_MAX {
+        return Err(authorization::malformed_query(
+            "X-Amz-Expires must be less than a week (in seconds); that is, the given \
+             X-Amz-Expires must be less than 604800 seconds",
+        ));
+    }
+    if time.time() - now > SKEW_MAX {
+        return Err(Refusal::access_denied("Request is not valid yet")
+            .with("ServerTime", date::iso_text(now)));
+    }
+    let expiry = time.time() + std::time::Duration::from_secs(seconds);
+    // Validity of zero seconds is over before it begins.
+    if now > expiry || seconds == 0 {
+        return Err(Refusal::access_denied("Request has expired")
+            .with("X-Amz-Expires", text)
+            .with("Expires", date::iso_text(expiry))
+            .with("ServerTime", date::iso_text(now)));
+    }
+    Ok(())
+}
+
+fn check_signed_headers(head: &Head<'_>, signed: &[&str]) -> Result<(), Refusal> {
+    let mut left_out: Vec<&str> = head
+        .headers
+        .keys()
+        .map(HeaderName::as_str)
+        .filter(|name| name.starts_with("x-amz-") && *name != CONTENT_SHA256.as_str())
+        .filter(|name| !signed.contains(name))
+        .collect();
+    if !signed.contains(&"host") {
+        left_out.insert(0, "host");
+    }
+    if !left_out.is_empty() {
+        return Err(Refusal::access_denied(
+            "There were headers present in the request which were not signed",
+        )
+        .with("HeadersNotSigned", left_out.join(", ")));
+    }
+    for name in signed {
+        let present =
+            if *name == "host" { head.host.is_some() } else { head.headers.contains_key(*name) };
+        if !present {
+            return Err(Refusal::new(
+                StatusCode::FORBIDDEN,
+                "SignatureDoesNotMatch",
+                format!("the signed header {name} is not in the request"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn unknown_access_key(access_key: &str) -> Refusal {
+    Refusal::new(
+        StatusCode::FORBIDDEN,
+        "InvalidAccessKeyId",
+        "The AWS Access Key Id you provided does not exist in our records.",
+    )
+    .with("AWSAccessKeyId", access_key)
+}
+
+fn does_not_match(
+    authorization: &Authorization<'_>,
+    computed: Option<(String, String)>,
+) -> Refusal {
+    let refusal = Refusal::new(
+        StatusCode::FORBIDDEN,
+        "SignatureDoesNotMatch",
+        "The request signature we calculated does not match the signature you provided. Check \
+         your key and signing method.",
+    )
+    .with("AWSAccessKeyId", authorization.credential.access_key)
+    .with("SignatureProvided", hex::encode(authorization.signature));
+    match computed {
+        Some((canonical, to_sign)) => {
+            refusal.with("StringToSign", to_sign).with("CanonicalRequest", canonical)
+        }
+        None => refusal,
+    }
+}

@@ -1,0 +1,31 @@
+//! Every structure on the device, as pure encoding and decoding: no I/O, no clock, no keys.
+//!
+//! All integers are little-endian. Every structure carries a magic, its length and CRC-32 (IEEE) of
+//! its header and of its body, so that it can be verified without keys. Decoders take any bytes and
+//! answer [`Malformed`]; they never panic (`tests/format.rs`, `fuzz/`). `docs/format.md` is the same
+//! tables for readers without the source.
+#![deny(clippy::indexing_slicing)]
+
+mod checkpoint;
+mod codec;
+mod journal;
+mod record;
+mod root;
+mod zone;
+
+pub use checkpoint::{
+    BlockHeader, BlockKind, CHECKPOINT_BLOCK_HEADER_BYTES, CheckpointEnd, NamedVersion,
+    VersionsBlock, decode_blobs, decode_spaces, decode_versions, encode_blobs, encode_spaces,
+    encode_versions,
+};
+pub use codec::{Decoder, Encoder, Malformed};
+pub use journal::{BATCH_HEADER_BYTES, BatchHeader};
+pub use record::{
+    BlobPlace, Extent, Piece, PutHead, RECORD_HEADER_BYTES, RecordBody, RecordHeader, StoredValue,
+    WRAPPED_KEY_BYTES, encode_body, patch_put, put_parts,
+};
+pub use root::Root;
+pub use zone::{ZONE_DATA_OFFSET, ZoneClass, ZoneHeader};
+
+/// The format this release writes. It reads every format down to 1.
+pub const FORMAT_VERSION: u16 = 1;

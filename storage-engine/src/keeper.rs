@@ -1,0 +1,404 @@
+//! Background work: checkpoints, reclaim, scrub. One thread, on a byte budget, after the foreground.
+//!
+//! Reclaim copies ciphertext as it is and verifies it on the way; a record or blob moves by one small
+//! journal record. A zone goes only when nothing in the index lies in it, no reader holds it, and, for
+//! a journal zone, the checkpoints no longer need its records.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::batch::Outcome;
+use crate::engine::{Engine, Inner};
+use crate::entry::Location;
+use crate::error::{Corruption, Error, Missing, Result};
+use crate::format::{BlobPlace, Extent, ZoneClass};
+use crate::id::{BlobId, Lsn, SpaceId, ZoneId};
+use crate::lane::Prepared;
+use crate::limits::WRITE_BYTES;
+use crate::media::{SECTOR_BYTES, Sector, sector_bytes_mut};
+use crate::read::verify_record;
+use crate::zone::{Claim, Room, Zone};
+
+/// How often the keeper looks.
+const TICK: Duration = Duration::from_millis(200);
+/// A zone with more than this share of it live is not worth moving, in percent.
+const LIVE_PERCENT_MAX: u64 = 50;
+/// The same when the device is low on space.
+const LIVE_PERCENT_MAX_LOW: u64 = 95;
+/// Names looked at under one read lock.
+const RUN_VERSIONS: usize = 4096;
+
+/// What a pass of background work did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Maintenance {
+    /// Checkpoints written.
+    pub checkpoints: u64,
+    /// Zones given back to the device.
+    pub zones_freed: u64,
+    /// Bytes moved to survivor zones.
+    pub moved_bytes: u64,
+}
+
+impl Engine {
+    /// One pass of background work, now: a checkpoint if one is due, then reclaim until nothing is
+    /// worth it. The keeper thread calls it by itself; tests and tools call it when there is none.
+    pub fn maintain(&self) -> Result<Maintenance> {
+        self.inner.maintain()
+    }
+
+    /// Reads every zone of the device once and verifies it; answers what does not verify.
+    pub fn scrub(&self) -> Result<Vec<Corruption>> {
+        let mut found = Vec::new();
+        for zone in self.inner.zones.all() {
+            found.extend(self.inner.scrub_zone(&zone)?);
+        }
+        Ok(found)
+    }
+}
+
+/// A record that lies in some zone.
+pub(crate) struct Mover {
+    pub(crate) space: SpaceId,
+    pub(crate) name: Bytes,
+    pub(crate) sequence: u64,
+    pub(crate) from: Location,
+}
+
+/// Gives room back to its zones' accounts when the move is over.
+struct Moving(Vec<Room>);
+
+impl Drop for Moving {
+    fn drop(&mut self) {
+        for room in &self.0 {
+            room.zone.unreserve(room.len);
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) fn run_keeper(&self) {
+        let mut seen_groups = 0;
+        let mut scrub_at = ZoneId(0);
+        let mut scrub_wait = Duration::ZERO;
+        let mut scrub_next = self.environment.monotonic() + self.scrub_pause();
+        loop {
+            self.keeper_wait(TICK);
+            if self.is_closing() {
+                return;
+            }
+            let groups = self.counters.groups();
+            let idle = groups == seen_groups;
+            seen_groups = groups;
+            let outcome = self.keep(idle);
+            match outcome {
+                Ok(done) => scrub_wait += self.pause_for(done.moved_bytes),
+                Err(Error::Stopped { .. }) => return,
+                Err(error) => tracing::error!(%error, "background work failed"),
+            }
+            if scrub_wait > Duration::ZERO && !self.zones.is_low_on_space() {
+                self.keeper_wait(std::mem::take(&mut scrub_wait));
+            }
+            if self.environment.monotonic() >= scrub_next {
+                self.scrub_one(&mut scrub_at);
+                scrub_next = self.environment.monotonic() + self.scrub_pause();
+            }
+        }
+    }
+
+    fn keep(&self, idle: bool) -> Result<Maintenance> {
+        if idle && self.counters.take_unstamped() {
+            // Whatever the last group brought is durable: say so, for the next recovery.
+            self.lane.lock().stamp(self)?;
+        }
+        self.maintain()
+    }
+
+    pub(crate) fn maintain(&self) -> Result<Maintenance> {
+        if let Some(reason) = self.stopped() {
+            return Err(Error::Stopped { reason });
+        }
+        let mut done = Maintenance::default();
+        if self.zones.is_low_on_space() {
+            done.checkpoints += u64::from(self.checkpoint()?);
+            self.forget_older_checkpoint();
+        } else if self.counters.tail_bytes() >= self.checkpoint_due_bytes() {
+            done.checkpoints += u64::from(self.checkpoint()?);
+        }
+        loop {
+            done.zones_freed += self.retire_empty()?;
+            let budget = self.options.background_bytes_per_s;
+            let low = self.zones.is_low_on_space();
+            if self.is_closing() || (done.moved_bytes >= budget && !low) {
+                return Ok(done);
+            }
+            let Some(victim) = self.choose_victim() else { return Ok(done) };
+            done.moved_bytes += self.empty_zone(&victim)?;
+        }
+    }
+
+    fn checkpoint_due_bytes(&self) -> u64 {
+        // A checkpoint costs about 150 bytes a version: it waits until it is a small part of what
+        // was written.
+        let index = self.index.read();
+        let versions: usize =
+            index.spaces.values().map(|s| s.current.len() + s.history.len()).sum();
+        self.options.checkpoint_bytes.max(versions as u64 * 150 * 2)
+    }
+
+    fn pause_for(&self, moved_bytes: u64) -> Duration {
+        let rate = self.options.background_bytes_per_s.max(1);
+        Duration::from_millis(moved_bytes.saturating_mul(1000) / rate)
+    }
+
+    /// Journal records at or below this are in every checkpoint that is kept.
+    fn journal_not_needed_to(&self) -> Lsn {
+        self.checkpoints.lock().first().map_or(Lsn(0), |oldest| oldest.lsn)
+    }
+
+    fn is_reclaimable(&self, zone: &Zone, not_needed_to: Lsn) -> bool {
+        if !zone.is_settled() {
+            return false;
+        }
+        match zone.class {
+            ZoneClass::Data | ZoneClass::Survivor => true,
+            ZoneClass::Journal => zone.last_lsn.load(Ordering::Acquire) <= not_needed_to.0,
+            ZoneClass::Checkpoint => false,
+        }
+    }
+
+    fn retire_empty(&self) -> Result<u64> {
+        let not_needed_to = self.journal_not_needed_to();
+        let zones = self.zones.all();
+        let empty: Vec<ZoneId> = {
+            let index = self.index.read();
+            let gone = |zone: &&Arc<Zone>| {
+                index.live_bytes(zone.id) == 0 && self.is_reclaimable(zone, not_needed_to)
+            };
+            zones.iter().filter(gone).map(|zone| zone.id).collect()
+        };
+        drop(zones);
+        for &zone in &empty {
+            self.zones.retire(zone);
+            self.index.write().live.remove(&zone);
+        }
+        let freed = self.zones.sweep()?;
+        self.counters.note_reclaimed(freed);
+        Ok(freed)
+    }
+
+    /// The zone whose emptying pays most: much dead, long so.
+    fn choose_victim(&self) -> Option<Arc<Zone>> {
+        let low = self.zones.is_low_on_space();
+        let percent_max = if low { LIVE_PERCENT_MAX_LOW } else { LIVE_PERCENT_MAX };
+        let (zone_bytes, not_needed_to) = (self.zones.zone_bytes(), self.journal_not_needed_to());
+        let now_ms = self.environment.now_ms();
+        let index = self.index.read();
+        let score = |zone: &Arc<Zone>| {
+            let live = index.live_bytes(zone.id);
+            if live == 0 || live * 100 > zone_bytes * percent_max {
+                return None;
+            }
+            let age_ms = now_ms.saturating_sub(zone.created_ms) + 1;
+            let dead = zone_bytes.saturating_sub(live);
+            Some(u128::from(dead) * u128::from(age_ms) / u128::from(zone_bytes + live))
+        };
+        let zones = self.zones.all();
+        let fit = zones.into_iter().filter(|zone| self.is_reclaimable(zone, not_needed_to));
+        fit.filter_map(|zone| Some((score(&zone)?, zone))).max_by_key(|(s, _)| *s).map(|(_, z)| z)
+    }
+
+    /// Moves everything live out of a zone; answers the bytes moved.
+    fn empty_zone(&self, victim: &Arc<Zone>) -> Result<u64> {
+        let mut moved = 0;
+        for (blob, place) in self.blobs_in(victim.id) {
+            moved += self.move_blob(victim.id, blob, &place)?;
+            if self.is_closing() {
+                return Ok(moved);
+            }
+        }
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        for mover in self.records_in(victim.id) {
+            bytes += mover.from.len as usize;
+            batch.push(mover);
+            if bytes >= WRITE_BYTES / 2 {
+                moved += self.move_records(std::mem::take(&mut batch))?;
+                bytes = 0;
+            }
+        }
+        moved += self.move_records(batch)?;
+        self.counters.note_moved(moved);
+        if moved == 0 && self.index.read().live_bytes(victim.id) > 0 {
+            return Err(Error::Corrupt(Corruption {
+                zone: Some(victim.id),
+                offset: 0,
+                what: "zone account",
+                expected: "something live to move".to_owned(),
+                found: "nothing in the index lies there".to_owned(),
+            }));
+        }
+        Ok(moved)
+    }
+
+    fn blobs_in(&self, zone: ZoneId) -> Vec<(BlobId, Arc<BlobPlace>)> {
+        let index = self.index.read();
+        let inside = index
+            .blobs
+            .iter()
+            .filter(|(_, blob)| blob.place.all_extents().any(|extent| extent.zone == zone));
+        inside.map(|(id, blob)| (*id, Arc::clone(&blob.place))).collect()
+    }
+
+    /// The records of versions that lie in a zone.
+    pub(crate) fn records_in(&self, zone: ZoneId) -> Vec<Mover> {
+        let spaces: Vec<SpaceId> = self.index.read().spaces.keys().copied().collect();
+        let mut movers = Vec::new();
+        for space in spaces {
+            let mut after: Option<Vec<u8>> = None;
+            loop {
+                let index = self.index.read();
+                let Some(held) = index.spaces.get(&space) else { break };
+                after = held.run_of_names(after.as_deref(), RUN_VERSIONS, &mut |name, entry| {
+                    if entry.location.zone == zone {
+                        movers.push(Mover {
+                            space,
+                            name: Bytes::copy_from_slice(name),
+                            sequence: entry.sequence,
+                            from: entry.location,
+                        });
+                    }
+                });
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        movers
+    }
+
+    /// Copies the extents of a blob that lie in `zone`; the rest of it stays.
+    fn move_blob(&self, zone: ZoneId, blob: BlobId, from: &Arc<BlobPlace>) -> Result<u64> {
+        let mut moving = Moving(Vec::new());
+        let mut moved = 0;
+        let mut shift = |extent: &Extent| -> Result<Extent> {
+            if extent.zone != zone || extent.len == 0 {
+                return Ok(*extent);
+            }
+            let room =
+                self.zones.allocate_whole(ZoneClass::Survivor, extent.len.into(), Claim::Engine)?;
+            let to = Extent { zone: room.zone.id, offset: room.offset as u32, ..*extent };
+            moving.0.push(room);
+            if let Some(room) = moving.0.last() {
+                self.copy_extent(extent, room)?;
+            }
+            moved += u64::from(extent.len);
+            Ok(to)
+        };
+        let extents = from.extents.iter().map(&mut shift).collect::<Result<Vec<_>>>()?;
+        let tags = shift(&from.tags)?;
+        let to = BlobPlace { len: from.len, tags, extents: extents.into() };
+        let zones = moving.0.iter().map(|room| Arc::clone(&room.zone)).collect();
+        let operation = Prepared::MoveBlob { blob, from: Arc::clone(from), to, zones };
+        match self.commit_now(vec![operation]) {
+            // It was removed or moved meanwhile: what was copied is dead where it lies.
+            Err(Error::NotFound(_)) => Ok(moved),
+            other => other.map(|_| moved),
+        }
+    }
+
+    fn copy_extent(&self, extent: &Extent, room: &Room) -> Result<()> {
+        let mut done = 0;
+        let mut crc = crc32fast::Hasher::new();
+        while done < u64::from(extent.len) {
+            let len = (u64::from(extent.len) - done).min(WRITE_BYTES as u64);
+            let offset = u64::from(extent.offset) + done;
+            let data = self.read_past_caches(extent.zone, offset, len as usize)?;
+            crc.update(&data);
+            let mut sectors = vec![Sector::ZERO; len.div_ceil(SECTOR_BYTES) as usize];
+            sector_bytes_mut(&mut sectors)[..data.len()].copy_from_slice(&data);
+            self.zones.write(&room.zone, room.offset + done, &sectors)?;
+            done += len;
+        }
+        let found = crc.finalize();
+        if found != extent.crc {
+            self.counters.note_corruption();
+            return Err(Error::Corrupt(Corruption {
+                zone: Some(extent.zone),
+                offset: extent.offset.into(),
+                what: "extent",
+                expected: format!("crc {:08x}", extent.crc),
+                found: format!("crc {found:08x}"),
+            }));
+        }
+        Ok(())
+    }
+
+    fn move_records(&self, movers: Vec<Mover>) -> Result<u64> {
+        if movers.is_empty() {
+            return Ok(0);
+        }
+        let total: u64 = movers.iter().map(|mover| u64::from(mover.from.len)).sum();
+        let room = self.zones.allocate_whole(ZoneClass::Survivor, total, Claim::Engine)?;
+        let moving = Moving(vec![room]);
+        let Some(room) = moving.0.first() else { return Ok(0) };
+        let mut sectors = vec![Sector::ZERO; (room.len / SECTOR_BYTES) as usize];
+        let mut at = 0;
+        let mut operations = Vec::with_capacity(movers.len());
+        for Mover { space, name, sequence, from } in movers {
+            let len = from.len as usize;
+            let data = self.read_past_caches(from.zone, from.offset.into(), len)?;
+            verify_record(&data, from).inspect_err(|_| self.counters.note_corruption())?;
+            sector_bytes_mut(&mut sectors)[at..at + len].copy_from_slice(&data);
+            let offset = (room.offset + at as u64) as u32;
+            let to = Location { zone: room.zone.id, offset, ..from };
+            let zone = Arc::clone(&room.zone);
+            operations.push(Prepared::MoveRecord { space, name, sequence, from, to, zone });
+            at += len;
+        }
+        self.zones.write(&room.zone, room.offset, &sectors)?;
+        for operation in operations {
+            match self.commit_now(vec![operation]) {
+                Ok(_) | Err(Error::NotFound(Missing::Version | Missing::Space(_))) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(total)
+    }
+
+    /// Commits the engine's own operations and waits.
+    fn commit_now(&self, operations: Vec<Prepared>) -> Result<Vec<Outcome>> {
+        let (reply, mut result) = oneshot::channel();
+        let ready = self.ready(Vec::new(), operations, Claim::Engine)?;
+        self.enqueue(vec![ready.into_pending(reply)]);
+        let gone = || Error::Stopped { reason: "the commit lane is gone".to_owned() };
+        if self.environment.is_inline() {
+            return result.try_recv().unwrap_or_else(|_| Err(gone()));
+        }
+        result.blocking_recv().unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Time between two zones, so that all are read in the days the operator gave.
+    fn scrub_pause(&self) -> Duration {
+        let zones = self.zones.all().len().max(1) as u64;
+        Duration::from_secs(u64::from(self.options.scrub_days.max(1)) * 86_400 / zones)
+    }
+
+    fn scrub_one(&self, after: &mut ZoneId) {
+        let zones = self.zones.all();
+        let next = zones.iter().find(|zone| zone.id > *after).or(zones.first());
+        let Some(zone) = next else { return };
+        *after = zone.id;
+        match self.scrub_zone(zone) {
+            Ok(found) => {
+                for corruption in found {
+                    tracing::error!(error = %Error::Corrupt(corruption), "scrub found a bad byte");
+                }
+            }
+            Err(error) => tracing::error!(%error, zone = %zone.id, "scrub failed"),
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Verifying zones without keys: in the background while serving, and offline for `lodestore check`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::cipher::MasterKey;
+use crate::engine::{Inner, read_root};
+use crate::entry::Location;
+use crate::error::{Corruption, Error, Result};
+use crate::format::{
+    BATCH_HEADER_BYTES, BatchHeader, RecordHeader, Root, ZONE_DATA_OFFSET, ZoneClass, ZoneHeader,
+};
+use crate::id::{Lsn, ZoneId};
+use crate::index::{Index, Visit};
+use crate::journal::replay::{Walk, crc_of, for_each_record, recover};
+use crate::media::{Media, SECTOR_BYTES};
+use crate::zone::Zone;
+
+/// What `check` looked at and found.
+#[derive(Debug, Clone, Default)]
+pub struct CheckReport {
+    /// Zones read.
+    pub zones: u64,
+    /// Journal batches verified.
+    pub batches: u64,
+    /// Records verified.
+    pub records: u64,
+    /// Versions whose record was verified.
+    pub versions: u64,
+    /// Blobs verified.
+    pub blobs: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Zones that were made and never used.
+    pub blank_zones: u64,
+    /// What does not verify.
+    pub corruptions: Vec<Corruption>,
+}
+
+/// Verifies a store that nobody has open, without changing it: every zone header, journal batch,
+/// record, checkpoint block, extent and reference.
+pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
+    let Some(bytes) = media.root()? else {
+        return Err(Error::Invalid("no store lies here: there is no root object".to_owned()));
+    };
+    let root = read_root(&bytes)?;
+    let mut report = CheckReport::default();
+    let recovered = match recover(media, master, &root) {
+        Ok(recovered) => recovered,
+        Err(Error::Corrupt(corruption)) => {
+            report.corruptions.push(corruption);
+            return Ok(report);
+        }
+        Err(error) => return Err(error),
+    };
+    if recovered.missing_blobs > 0 {
+        report.corruptions.push(missing_blobs(recovered.missing_blobs));
+    }
+    report.blank_zones = recovered.blank.len() as u64;
+    for blank in &recovered.blank {
+        if recovered.index.live_bytes(*blank) > 0 {
+            report.corruptions.push(bad_header(*blank));
+        }
+    }
+    let end = recovered.tail.next_lsn;
+    for header in &recovered.headers {
+        report.zones += 1;
+        check_header_copies(media, header, &root, &mut report)?;
+        match header.class {
+            ZoneClass::Journal => check_journal(media, header.zone, end, &mut report)?,
+            ZoneClass::Checkpoint => check_checkpoint(media, header, &mut report)?,
+            ZoneClass::Data | ZoneClass::Survivor => {}
+        }
+    }
+    check_blobs(media, &recovered.index, &mut report)?;
+    check_versions(media, &recovered.index, &mut report)?;
+    Ok(report)
+}
+
+impl Inner {
+    /// Verifies one zone while serving.
+    pub(crate) fn scrub_zone(&self, zone: &Arc<Zone>) -> Result<Vec<Corruption>> {
+        let media = self.zones.media.as_ref();
+        let mut report = CheckReport::default();
+        match zone.class {
+            ZoneClass::Journal => {
+                let end = Lsn(zone.last_lsn.load(Ordering::Acquire) + 1);
+                check_journal(media, zone.id, end, &mut report)?;
+            }
+            ZoneClass::Checkpoint => {
+                let found =
+                    crate::checkpoint::read_blocks(media, zone.id, Lsn(0), &mut |_, _, _| {});
+                note(found.map(|_| ()), &mut report)?;
+            }
+            ZoneClass::Data | ZoneClass::Survivor => {
+                self.scrub_live(zone.id, &mut report)?;
+            }
+        }
+        self.counters.note_scrubbed();
+        for _ in &report.corruptions {
+            self.counters.note_corruption();
+        }
+        Ok(report.corruptions)
+    }
+
+    /// Verifies what lies in a zone of extents. A blob or record that moved away or went meanwhile is
+    /// no corruption.
+    fn scrub_live(&self, zone: ZoneId, report: &mut CheckReport) -> Result<()> {
+        let media = self.zones.media.as_ref();
+        let places: Vec<_> = {
+            let index = self.index.read();
+            let held = index.blobs.iter();
+            held.filter(|(_, blob)| blob.place.all_extents().any(|extent| extent.zone == zone))
+                .map(|(id, blob)| (*id, Arc::clone(&blob.place)))
+                .collect()
+        };
+        for (id, place) in places {
+            for extent in place.all_extents().filter(|extent| extent.zone == zone) {
+                let crc = crc_of(media, zone, extent.offset.into(), extent.len.into())?;
+                let still = || {
+                    let index = self.index.read();
+                    index.blobs.get(&id).is_some_and(|blob| Arc::ptr_eq(&blob.place, &place))
+                };
+                if crc != extent.crc && still() {
+                    report.corruptions.push(bad_extent(zone, extent.offset, extent.crc, crc));
+                }
+            }
+        }
+        for record in self.records_in(zone) {
+            let found = check_record(media, record.from);
+            let index = self.index.read();
+            let now = index.by_sequence(record.space, &record.name, record.sequence);
+            if found.is_err() && now.is_some_and(|entry| entry.location == record.from) {
+                note(found, report)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_header_copies(
+    media: &dyn Media,
+    header: &ZoneHeader,
+    root: &Root,
+    report: &mut CheckReport,
+) -> Result<()> {
+    for copy in 0..ZONE_DATA_OFFSET / SECTOR_BYTES {
+        let mut bytes = [0; 128];
+        media.read(header.zone, copy * SECTOR_BYTES, &mut bytes)?;
+        let found = ZoneHeader::decode(&bytes);
+        if found != Ok(*header) || header.store != root.store {
+            report
+                .corruptions
+                .push(Corruption { offset: copy * SECTOR_BYTES, ..bad_header(header.zone) });
+        }
+    }
+    Ok(())
+}
+
+/// Walks the batches of a journal zone up to `end`, which the last must reach unless the zone ends.
+fn check_journal(
+    media: &dyn Media,
+    zone: ZoneId,
+    end: Lsn,
+    report: &mut CheckReport,
+) -> Result<()> {
+    let mut offset = ZONE_DATA_OFFSET;
+    let mut previous = 0;
+    while offset + SECTOR_BYTES <= media.zone_bytes() {
+        let mut bytes = [0; BATCH_HEADER_BYTES];
+        media.read(zone, offset, &mut bytes)?;
+        let Ok((header, crc)) = BatchHeader::decode(&bytes) else { break };
+        let continues = header.zone == zone && header.previous_crc == previous;
+        if !continues || header.first_lsn > end {
+            break;
+        }
+        if header.first_lsn == end && header.records > 0 {
+            break;
+        }
+        let mut records = vec![0; header.len as usize];
+        media.read(zone, offset + BATCH_HEADER_BYTES as u64, &mut records)?;
+        report.bytes += header.padded_bytes();
+        let found = crc32fast::hash(&records);
+        if found != header.crc {
+            report.corruptions.push(Corruption {
+                zone: Some(zone),
+                offset,
+                what: "journal batch",
+                expected: format!("crc {:08x}", header.crc),
+                found: format!("crc {found:08x}"),
+            });
+        } else {
+            report.batches += 1;
+            let walked = for_each_record(&records, &mut |_, _, _| {
+                report.records += 1;
+                Ok(())
+            });
+            if let Err(Walk::Malformed(at, malformed)) = walked {
+                report.corruptions.push(Corruption {
+                    zone: Some(zone),
+                    offset: offset + (BATCH_HEADER_BYTES + at) as u64,
+                    what: "journal record",
+                    expected: "a valid record".to_owned(),
+                    found: format!("bad {}", malformed.what),
+                });
+            }
+        }
+        previous = crc;
+        offset += header.padded_bytes();
+    }
+    Ok(())
+}
+
+fn check_checkpoint(
+    media: &dyn Media,
+    header: &ZoneHeader,
+    report: &mut CheckReport,
+) -> Result<()> {
+    let blocks =
+        crate::checkpoint::read_blocks(media, header.zone, header.first_lsn, &mut |_, _, body| {
+            report.bytes += body.len() as u64
+        });
+    note(blocks.map(|_| ()), report)
+}
+
+fn check_blobs(media: &dyn Media, index: &Index, report: &mut CheckReport) -> Result<()> {
+    for blob in index.blobs.values() {
+        for extent in blob.place.all_extents() {
+            match crc_of(media, extent.zone, extent.offset.into(), extent.len.into()) {
+                Ok(crc) if crc == extent.crc => {}
+                Ok(crc) => {
+                    let found = bad_extent(extent.zone, extent.offset, extent.crc, crc);
+                    report.corruptions.push(found);
+                }
+                Err(error) => note(Err(as_corruption(error, extent.zone, extent.offset)), report)?,
+            }
+            report.bytes += u64::from(extent.len);
+        }
+        report.blobs += 1;
+    }
+    Ok(())
+}
+
+fn check_versions(media: &dyn Media, index: &Index, report: &mut CheckReport) -> Result<()> {
+    let mut failed = Ok(());
+    for space in index.spaces.values() {
+        for table in [&space.current, &space.history] {
+            table.visit(std::ops::Bound::Unbounded, &mut |_, entry| {
+                report.versions += 1;
+                failed = note(check_record(media, entry.location), report);
+                if failed.is_ok() { Visit::Next } else { Visit::Stop }
+            });
+        }
+    }
+    failed
+}
+
+fn check_record(media: &dyn Media, location: Location) -> Result<()> {
+    let mut data = vec![0; location.len as usize];
+    media
+        .read(location.zone, location.offset.into(), &mut data)
+        .map_err(|error| as_corruption(error, location.zone, location.offset))?;
+    crate::read::verify_record(&data, location)?;
+    RecordHeader::decode_record(&data).map(|_| ()).map_err(|malformed| {
+        crate::journal::replay::corrupt(location.zone, location.offset.into(), "record", malformed)
+    })
+}
+
+/// A reference that leads nowhere is corruption, whatever the device calls it.
+fn as_corruption(error: Error, zone: ZoneId, offset: u32) -> Error {
+    match error {
+        Error::NotFound(_) | Error::Io { .. } => Error::Corrupt(Corruption {
+            zone: Some(zone),
+            offset: offset.into(),
+            what: "reference",
+            expected: "readable bytes".to_owned(),
+            found: error.to_string(),
+        }),
+        other => other,
+    }
+}
+
+/// Keeps a corruption in the report; anything else ends the check.
+fn note(result: Result<()>, report: &mut CheckReport) -> Result<()> {
+    match result {
+        Err(Error::Corrupt(corruption)) => {
+            report.corruptions.push(corruption);
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+fn bad_extent(zone: ZoneId, offset: u32, expected: u32, found: u32) -> Corruption {
+    Corruption {
+        zone: Some(zone),
+        offset: offset.into(),
+        what: "extent",
+        expected: format!("crc {expected:08x}"),
+        found: format!("crc {found:08x}"),
+    }
+}
+
+fn bad_header(zone: ZoneId) -> Corruption {
+    Corruption {
+        zone: Some(zone),
+        offset: 0,
+        what: "zone header",
+        expected: "two equal valid copies".to_owned(),
+        found: "a copy that is not".to_owned(),
+    }
+}
+
+fn missing_blobs(count: usize) -> Corruption {
+    Corruption {
+        zone: None,
+        offset: 0,
+        what: "index",
+        expected: "every blob that versions refer to".to_owned(),
+        found: format!("{count} blobs missing"),
+    }
+}

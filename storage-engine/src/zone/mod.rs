@@ -1,0 +1,325 @@
+//! Zones in use: made, filled, pinned by readers, sealed, freed.
+//!
+//! Invariants:
+//! - a zone id is never handed out twice, so a stale reference never meets another life;
+//! - room in a zone is handed out once, from its start to its end, in whole sectors;
+//! - a zone is deleted only when nothing in the index lies in it, nothing reserved in it is still to
+//!   be committed, and no reader holds it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::environment::Environment;
+use crate::error::{Error, Missing, Result, Shortage};
+use crate::format::{Root, ZONE_DATA_OFFSET, ZoneClass, ZoneHeader};
+use crate::id::{Epoch, Lsn, ZoneId};
+use crate::media::{Media, SECTOR_BYTES, Sector, sector_bytes_mut};
+
+/// Zones kept back from user writes, so that deletes, checkpoints and reclaim always have room.
+pub(crate) const RESERVE_ZONES: u64 = 4;
+
+/// Zone ids set aside at a time.
+pub(crate) const ZONE_IDS_STEP: u32 = 1024;
+
+/// A zone in use. Holding one keeps it from being deleted.
+#[derive(Debug)]
+pub(crate) struct Zone {
+    pub(crate) id: ZoneId,
+    pub(crate) class: ZoneClass,
+    pub(crate) created_ms: u64,
+    /// Journal: the last LSN in it.
+    pub(crate) last_lsn: AtomicU64,
+    /// No more room is handed out.
+    pub(crate) sealed: AtomicBool,
+    /// Bytes handed out to values that are not yet committed or dropped.
+    pub(crate) reserved: AtomicI64,
+    /// Writes completed, and how many of them a sync has covered.
+    pub(crate) written: AtomicU64,
+    pub(crate) synced: AtomicU64,
+}
+
+/// Room in a zone, to be written once.
+#[derive(Debug, Clone)]
+pub(crate) struct Room {
+    pub(crate) zone: Arc<Zone>,
+    pub(crate) offset: u64,
+    pub(crate) len: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    zone: Arc<Zone>,
+    next: u64,
+}
+
+/// All zones of a device.
+pub(crate) struct Zones {
+    pub(crate) media: Arc<dyn Media>,
+    environment: Arc<dyn Environment>,
+    pub(crate) epoch: Epoch,
+    pub(crate) store: [u8; 16],
+    root: Mutex<Root>,
+    map: RwLock<BTreeMap<ZoneId, Arc<Zone>>>,
+    retiring: Mutex<Vec<Arc<Zone>>>,
+    next_id: AtomicU32,
+    low_space: AtomicBool,
+    data: Mutex<Option<Open>>,
+    survivors: Mutex<Option<Open>>,
+}
+
+impl std::fmt::Debug for Zones {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Zones(epoch {})", self.epoch)
+    }
+}
+
+/// Whom a zone is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// A user's write: keeps away from the reserve.
+    User,
+    /// The engine's own work: may use the reserve.
+    Engine,
+}
+
+impl Zones {
+    pub(crate) fn new(
+        media: Arc<dyn Media>,
+        environment: Arc<dyn Environment>,
+        root: Root,
+        found: &[ZoneHeader],
+        next_id: u32,
+    ) -> Result<Self> {
+        let map = found.iter().map(|h| (h.zone, Arc::new(Zone::found(h)))).collect();
+        let (epoch, store) = (root.epoch, root.store);
+        let zones = Self {
+            media,
+            environment,
+            epoch,
+            store,
+            root: Mutex::new(root),
+            map: RwLock::new(map),
+            retiring: Mutex::default(),
+            next_id: AtomicU32::new(next_id),
+            low_space: AtomicBool::new(false),
+            data: Mutex::default(),
+            survivors: Mutex::default(),
+        };
+        zones.refresh_space()?;
+        Ok(zones)
+    }
+
+    /// Size of a zone in bytes.
+    pub(crate) fn zone_bytes(&self) -> u64 {
+        self.media.zone_bytes()
+    }
+
+    /// Pins a zone for reading.
+    pub(crate) fn pin(&self, id: ZoneId) -> Result<Arc<Zone>> {
+        let map = self.map.read();
+        map.get(&id).map(Arc::clone).ok_or(Error::NotFound(Missing::Zone(id)))
+    }
+
+    /// All zones in use, in order.
+    pub(crate) fn all(&self) -> Vec<Arc<Zone>> {
+        self.map.read().values().map(Arc::clone).collect()
+    }
+
+    /// True when user writes must wait for space.
+    pub(crate) fn is_low_on_space(&self) -> bool {
+        self.low_space.load(Ordering::Relaxed)
+    }
+
+    /// Looks at the device's room anew.
+    pub(crate) fn refresh_space(&self) -> Result<()> {
+        let free = self.media.capacity()?.free_bytes;
+        let low = free < RESERVE_ZONES * self.zone_bytes();
+        self.low_space.store(low, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Makes a zone. Its header is written, not yet synced: the first sync of its content covers it.
+    pub(crate) fn create(
+        &self,
+        class: ZoneClass,
+        first_lsn: Lsn,
+        ordinal: u32,
+        claim: Claim,
+    ) -> Result<Arc<Zone>> {
+        if claim == Claim::User {
+            self.refresh_space()?;
+            if self.is_low_on_space() {
+                return Err(Error::Busy(Shortage::Space));
+            }
+        }
+        let id = self.next_id()?;
+        self.media.create(self.epoch, id).map_err(|error| match error {
+            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                self.low_space.store(true, Ordering::Relaxed);
+                Error::Busy(Shortage::Space)
+            }
+            other => other,
+        })?;
+        let header = ZoneHeader {
+            class,
+            partition: 0,
+            zone: id,
+            epoch: self.epoch,
+            zone_bytes: self.zone_bytes(),
+            first_lsn,
+            ordinal,
+            created_ms: self.environment.now_ms(),
+            store: self.store,
+        };
+        let mut sectors = [Sector::ZERO; (ZONE_DATA_OFFSET / SECTOR_BYTES) as usize];
+        let encoded = header.encode();
+        for copy in sector_bytes_mut(&mut sectors).chunks_mut(SECTOR_BYTES as usize) {
+            copy[..encoded.len()].copy_from_slice(&encoded);
+        }
+        let zone = Arc::new(Zone::found(&header));
+        zone.sealed.store(false, Ordering::Relaxed);
+        self.media.write(self.epoch, id, 0, &sectors)?;
+        zone.written.fetch_add(1, Ordering::Release);
+        self.map.write().insert(id, Arc::clone(&zone));
+        self.refresh_space()?;
+        Ok(zone)
+    }
+
+    /// An id that no zone of this store ever had. Ids are set aside in the root object by the
+    /// thousand, so that a crash forgets none that was used.
+    fn next_id(&self) -> Result<ZoneId> {
+        let mut root = self.root.lock();
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        if id >= root.zone_ids_end {
+            let raised = Root { zone_ids_end: id.saturating_add(ZONE_IDS_STEP), ..root.clone() };
+            self.media.replace_root(self.epoch, &raised.encode())?;
+            *root = raised;
+        }
+        Ok(ZoneId(id))
+    }
+
+    /// Hands out up to `want` bytes of room for extents, at least one sector. What is handed out is
+    /// reserved in its zone until [`Zone::unreserve`].
+    pub(crate) fn allocate(&self, class: ZoneClass, want: u64, claim: Claim) -> Result<Room> {
+        let want = want.clamp(1, self.zone_bytes()).next_multiple_of(SECTOR_BYTES);
+        let small = want.min(crate::limits::WRITE_BYTES as u64);
+        self.take_room(class, small, want, claim)
+    }
+
+    /// Hands out exactly `len` bytes in one zone.
+    pub(crate) fn allocate_whole(&self, class: ZoneClass, len: u64, claim: Claim) -> Result<Room> {
+        let len = len.next_multiple_of(SECTOR_BYTES);
+        if len > self.zone_bytes() - ZONE_DATA_OFFSET {
+            return Err(Error::Invalid(format!("a run of {len} bytes is larger than a zone")));
+        }
+        self.take_room(class, len, len, claim)
+    }
+
+    fn take_room(&self, class: ZoneClass, least: u64, want: u64, claim: Claim) -> Result<Room> {
+        let mut open = match class {
+            ZoneClass::Survivor => self.survivors.lock(),
+            _ => self.data.lock(),
+        };
+        let least = least.min(self.zone_bytes() - ZONE_DATA_OFFSET);
+        if let Some(held) = open.take_if(|held| held.next + least > self.zone_bytes()) {
+            held.zone.sealed.store(true, Ordering::Relaxed);
+        }
+        let held = match open.as_mut() {
+            Some(held) => held,
+            None => {
+                let zone = self.create(class, Lsn(0), 0, claim)?;
+                open.insert(Open { zone, next: ZONE_DATA_OFFSET })
+            }
+        };
+        let len = want.min(self.zone_bytes() - held.next);
+        let room = Room { zone: Arc::clone(&held.zone), offset: held.next, len };
+        held.next += len;
+        held.zone.reserved.fetch_add(len as i64, Ordering::AcqRel);
+        Ok(room)
+    }
+
+    /// Goes on filling a data zone that an earlier owner left, from `next` on.
+    pub(crate) fn resume_data(&self, id: ZoneId, next: u64) {
+        if let Ok(zone) = self.pin(id) {
+            zone.sealed.store(false, Ordering::Relaxed);
+            *self.data.lock() = Some(Open { zone, next: next.next_multiple_of(SECTOR_BYTES) });
+        }
+    }
+
+    /// Writes sectors of a zone.
+    pub(crate) fn write(&self, zone: &Zone, offset: u64, data: &[Sector]) -> Result<()> {
+        self.media.write(self.epoch, zone.id, offset, data)?;
+        zone.written.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+
+    /// Makes everything written to a zone so far durable, unless it is.
+    pub(crate) fn sync(&self, zone: &Zone) -> Result<()> {
+        let written = zone.written.load(Ordering::Acquire);
+        if zone.synced.load(Ordering::Acquire) >= written {
+            return Ok(());
+        }
+        self.media.sync(self.epoch, zone.id)?;
+        zone.synced.fetch_max(written, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Takes a zone out of use; it is deleted once nobody holds it ([`Zones::sweep`]).
+    pub(crate) fn retire(&self, id: ZoneId) {
+        if let Some(zone) = self.map.write().remove(&id) {
+            self.retiring.lock().push(zone);
+        }
+    }
+
+    /// Deletes retired zones that nobody holds any more; answers how many.
+    pub(crate) fn sweep(&self) -> Result<u64> {
+        let mut retiring = self.retiring.lock();
+        let (free, held): (Vec<_>, Vec<_>) =
+            retiring.drain(..).partition(|zone| Arc::strong_count(zone) == 1);
+        *retiring = held;
+        let mut freed = 0;
+        let mut failed = None;
+        for zone in free {
+            match self.media.delete(self.epoch, zone.id) {
+                Ok(()) => freed += 1,
+                Err(error) => {
+                    retiring.push(zone);
+                    failed = Some(error);
+                }
+            }
+        }
+        drop(retiring);
+        if freed > 0 {
+            self.refresh_space()?;
+        }
+        failed.map_or(Ok(freed), Err)
+    }
+}
+
+impl Zone {
+    fn found(header: &ZoneHeader) -> Self {
+        Self {
+            id: header.zone,
+            class: header.class,
+            created_ms: header.created_ms,
+            last_lsn: AtomicU64::new(header.first_lsn.0),
+            sealed: AtomicBool::new(true),
+            reserved: AtomicI64::new(0),
+            written: AtomicU64::new(0),
+            synced: AtomicU64::new(0),
+        }
+    }
+
+    /// Lets go of room that was committed, or will never be.
+    pub(crate) fn unreserve(&self, bytes: u64) {
+        self.reserved.fetch_sub(bytes as i64, Ordering::AcqRel);
+    }
+
+    /// True when no more room is handed out and nothing in it is still to be committed.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.sealed.load(Ordering::Acquire) && self.reserved.load(Ordering::Acquire) == 0
+    }
+}

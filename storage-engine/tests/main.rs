@@ -1,0 +1,7 @@
+//! The engine as its owner meets it, on simulated and real devices. One binary; a folder's worth
+//! of suites.
+
+#![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
+
+mod behaviour;
+mod contract;
