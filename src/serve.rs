@@ -206,7 +206,10 @@ impl Store {
     /// Seals and syncs.
     async fn close(self, directory: &DataDirectory) -> Result<(), ServeError> {
         self.catalog.close().await;
-        self.engine.close().await.map_err(|error| ServeError::Store(directory.path().to_owned(), error))
+        self.engine
+            .close()
+            .await
+            .map_err(|error| ServeError::Store(directory.path().to_owned(), error))
     }
 }
 
@@ -278,8 +281,7 @@ async fn answer(
         },
     };
     let environment = Arc::clone(&store.environment);
-    let objects =
-        Objects::new(store.engine.clone(), store.catalog.clone(), environment, settings);
+    let objects = Objects::new(store.engine.clone(), store.catalog.clone(), environment, settings);
     make_buckets(&objects, &config.buckets).await?;
     let sweeper = tokio::spawn({
         let objects = objects.clone();

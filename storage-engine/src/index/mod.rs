@@ -5,7 +5,8 @@
 //! - `current` holds a name exactly when its newest version is not a marker, and then that version;
 //!   all other versions and all markers are in `history`: listing never walks them;
 //! - a name has at most one null version;
-//! - a blob's reference count is the number of times versions refer to it; at none it is gone;
+//! - a blob's reference count is the number of times versions refer to it; at none, when its batch
+//!   is over, it is gone;
 //! - `live` holds, per zone, the bytes that records and blobs in the index take there.
 
 mod scan;
@@ -67,6 +68,8 @@ pub(crate) struct Index {
     pub(crate) blobs: BTreeMap<BlobId, Blob>,
     pub(crate) locks: HashMap<u64, Lock>,
     pub(crate) live: HashMap<ZoneId, i64>,
+    /// Blobs that lost their last reference in the batch being applied.
+    orphans: Vec<BlobId>,
     /// While replaying, a blob record may come after the version that needs it.
     pub(crate) phase: Phase,
 }
@@ -77,7 +80,7 @@ pub(crate) enum Phase {
     /// Replaying: blobs are kept whatever their count; [`Index::settle`] ends it.
     #[default]
     Replay,
-    /// Serving: a blob without references goes at once.
+    /// Serving: a blob without references goes at the end of its batch.
     Serving,
 }
 
@@ -199,10 +202,10 @@ impl Index {
     }
 
     fn put(&mut self, space: SpaceId, name: &[u8], entry: Entry, lock: Option<Lock>) {
-        if entry.is_null() {
-            if let Some(old) = self.null(space, name) {
-                self.detach(space, name, old.sequence);
-            }
+        if entry.is_null()
+            && let Some(old) = self.null(space, name)
+        {
+            self.detach(space, name, old.sequence);
         }
         if !self.spaces.contains_key(&space) {
             return;
@@ -225,11 +228,12 @@ impl Index {
     fn remove(&mut self, space: SpaceId, name: &[u8], sequence: u64) {
         self.detach(space, name, sequence);
         let Some(held) = self.spaces.get_mut(&space) else { return };
-        if held.current.get(name).is_none() {
-            if let Some(next) = held.newest_in_history(name).filter(|entry| !entry.is_marker()) {
-                held.history.remove(&history_key(name, next.sequence));
-                held.current.insert(name, next);
-            }
+        if held.current.get(name).is_some() {
+            return;
+        }
+        if let Some(next) = held.newest_in_history(name).filter(|entry| !entry.is_marker()) {
+            held.history.remove(&history_key(name, next.sequence));
+            held.current.insert(name, next);
         }
     }
 
@@ -311,10 +315,19 @@ impl Index {
         for id in entry.body.blobs() {
             let Some(blob) = self.blobs.get_mut(id) else { continue };
             blob.references = blob.references.saturating_sub(1);
-            if blob.references > 0 || self.phase == Phase::Replay {
+            if blob.references == 0 && self.phase == Phase::Serving {
+                self.orphans.push(*id);
+            }
+        }
+    }
+
+    /// Ends a batch: lets go of the blobs that nothing in it took up again.
+    pub(crate) fn end_batch(&mut self) {
+        for id in std::mem::take(&mut self.orphans) {
+            if self.blobs.get(&id).is_none_or(|blob| blob.references > 0) {
                 continue;
             }
-            if let Some(gone) = self.blobs.remove(id) {
+            if let Some(gone) = self.blobs.remove(&id) {
                 for extent in gone.place.all_extents() {
                     *self.live.entry(extent.zone).or_default() -= i64::from(extent.len);
                 }
