@@ -11,7 +11,7 @@ use super::checksum_fields::{ChecksumFields, coverage_name, parse_algorithm, set
 use super::condition::{read_conditions, write_conditions};
 use super::get::part_number;
 use super::multipart::parse_upload;
-use super::properties::{content_headers, timestamp, user_metadata};
+use super::properties::{content_headers, made_version, timestamp, user_metadata};
 use super::put::{AskedLock, asked_tags, lock_request};
 use super::refusal::{
     check_encryption, check_object_acl, encryption, parse_storage_class, refuse_unbuilt,
@@ -102,7 +102,7 @@ pub(super) async fn copy_object(
         copy_object_result: Some(result),
         copy_source_version_id: copied.source_version.map(|version| version.to_string()),
         server_side_encryption: encryption(),
-        version_id: copied.version.map(|version| version.to_string()),
+        version_id: made_version(copied.version),
         ..Default::default()
     }))
 }

@@ -14,7 +14,7 @@ use super::condition::write_conditions;
 use super::encoding::KeyEncoding;
 use super::get::part_number;
 use super::list::{common_prefixes, page_limit};
-use super::properties::{size, timestamp};
+use super::properties::{made_version, size, timestamp};
 use super::put::{attributes, promise, sdk_algorithm};
 use super::refusal::{encryption, refuse_unbuilt};
 use super::{Wire, action, body};
@@ -115,7 +115,7 @@ pub(super) async fn complete(
         key: Some(input.key),
         location: Some(location),
         server_side_encryption: encryption(),
-        version_id: completed.version.map(|version| version.to_string()),
+        version_id: made_version(completed.version),
         ..Default::default()
     };
     if let Some(checksum) = &completed.checksum {

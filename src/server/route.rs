@@ -71,7 +71,7 @@ fn is_reading(parts: &Parts) -> bool {
 
 fn is_signed(parts: &Parts) -> bool {
     parts.headers.contains_key(header::AUTHORIZATION)
-        || parts.uri.query().is_some_and(|query| query.contains("X-Amz-Signature"))
+        || parts.uri.query().is_some_and(|query| query.contains("Signature="))
 }
 
 #[cfg(test)]

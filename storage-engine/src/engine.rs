@@ -52,6 +52,8 @@ pub(crate) struct Inner {
     pub(crate) counters: Counters,
     pub(crate) checkpoints: Mutex<Vec<FoundCheckpoint>>,
     pub(crate) lane: Mutex<Lane>,
+    /// Live bytes when reclaim last gained nothing on a full device.
+    pub(crate) fruitless_live_bytes: AtomicU64,
     next_space: AtomicU32,
     position: Mutex<Option<Position>>,
     time_ms: AtomicU64,
@@ -127,6 +129,7 @@ impl Engine {
             position: Mutex::new(journal.position()),
             time_ms: AtomicU64::new(recovered.tail.time_ms),
             lane: Mutex::new(Lane::new(journal)),
+            fruitless_live_bytes: AtomicU64::new(u64::MAX),
             next_space: AtomicU32::new(recovered.next_space),
             stopped: RwLock::default(),
             queue: Mutex::default(),

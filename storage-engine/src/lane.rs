@@ -205,6 +205,7 @@ impl Lane {
                     change.settle_at(at.0, at.1);
                     index.apply(change);
                 }
+                index.end_batch();
                 replies.push((plan.reply, plan.outcomes));
             }
             inner.note_position(&self.journal);
@@ -517,6 +518,10 @@ impl Planner<'_> {
                 refused = self.permit_removal(entry, Bypass::None);
                 if refused.is_ok() { Visit::Next } else { Visit::Stop }
             });
+            // What one table refused, the other cannot allow.
+            if refused.is_err() {
+                break;
+            }
         }
         refused
     }

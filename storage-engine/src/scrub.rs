@@ -250,6 +250,9 @@ fn check_versions(media: &dyn Media, index: &Index, report: &mut CheckReport) ->
                 failed = note(check_record(media, entry.location), report);
                 if failed.is_ok() { Visit::Next } else { Visit::Stop }
             });
+            if failed.is_err() {
+                return failed;
+            }
         }
     }
     failed

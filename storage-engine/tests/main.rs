@@ -5,3 +5,7 @@
 
 mod behaviour;
 mod contract;
+mod model;
+mod reference;
+mod subject;
+mod workload;
