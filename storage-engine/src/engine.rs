@@ -234,12 +234,7 @@ impl Engine {
         if let Some(reason) = self.inner.stopped() {
             return Err(Error::Stopped { reason });
         }
-        if self.inner.zones.is_low_on_space() {
-            self.inner.zones.refresh_space()?;
-            if self.inner.zones.is_low_on_space() {
-                return Err(Error::Busy(Shortage::Space));
-            }
-        }
+        self.inner.zones.admit(len.unwrap_or(0))?;
         self.inner.space_key(space)?;
         Ok(ValueWriter::new(Arc::clone(&self.inner), space, placement, len))
     }
