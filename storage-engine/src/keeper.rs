@@ -61,12 +61,12 @@ impl Engine {
     }
 }
 
-/// A record that has to leave its zone.
-struct Mover {
-    space: SpaceId,
-    name: Bytes,
-    sequence: u64,
-    from: Location,
+/// A record in a zone, and the version it belongs to.
+pub(crate) struct Mover {
+    pub(crate) space: SpaceId,
+    pub(crate) name: Bytes,
+    pub(crate) sequence: u64,
+    pub(crate) from: Location,
 }
 
 /// Gives room back to its zones' accounts when the move is over.
@@ -174,7 +174,7 @@ impl Inner {
     }
 
     /// Journal records at or below this are in every checkpoint that is kept.
-    fn journal_not_needed_to(&self) -> Lsn {
+    pub(crate) fn journal_not_needed_to(&self) -> Lsn {
         self.checkpoints.lock().first().map_or(Lsn(0), |oldest| oldest.lsn)
     }
 
@@ -273,7 +273,7 @@ impl Inner {
         inside.map(|(id, blob)| (*id, Arc::clone(&blob.place))).collect()
     }
 
-    fn records_in(&self, zone: ZoneId) -> Vec<Mover> {
+    pub(crate) fn records_in(&self, zone: ZoneId) -> Vec<Mover> {
         let spaces: Vec<SpaceId> = self.index.read().spaces.keys().copied().collect();
         let mut movers = Vec::new();
         for space in spaces {
