@@ -101,6 +101,8 @@ mod tests {
             ("GET", "/healthz", "", Route::Ready),
             ("GET", "/minio/health/cluster", "", Route::Ready),
             ("GET", "/minio/health/live", "", Route::Live),
+            ("GET", "/minio/health/live?X-Amz-Signature=00", "", Route::S3),
+            ("GET", "/minio/health/live?AWSAccessKeyId=AK&Signature=00", "", Route::S3),
             ("GET", "/_/metrics", "", Route::Metrics),
             ("GET", "/_/metrics", s3, Route::Metrics),
             ("POST", "/_/metrics", "", Route::Nowhere),

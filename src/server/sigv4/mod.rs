@@ -30,6 +30,7 @@ pub use signing::{ChunkSigner, SigningKey, SigningKeys};
 use super::limits::{PRESIGNED_SECONDS_MAX, SKEW_MAX};
 use super::query::Query;
 use super::refusal::Refusal;
+use super::sigv2;
 use crate::iam::{Identities, Principal};
 use authorization::Authorization;
 use canonical::CanonicalRequest;
@@ -114,7 +115,9 @@ impl Verifier {
         now: OffsetDateTime,
     ) -> Result<Verified, Refusal> {
         let header = authorization_header(head)?;
-        if header.is_some_and(|header| header.starts_with("AWS ")) {
+        // Version 2 in a query is for the gate, which knows what the request is about.
+        let version_2 = header.is_some_and(|header| header.starts_with("AWS "));
+        if version_2 || sigv2::is_presigned(head.query) {
             return Err(unsupported_mechanism());
         }
         match (header, is_presigned(head.query)) {
