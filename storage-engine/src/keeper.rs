@@ -61,7 +61,7 @@ impl Engine {
     }
 }
 
-/// A record that lies in some zone.
+/// A record in a zone, and the version it belongs to.
 pub(crate) struct Mover {
     pub(crate) space: SpaceId,
     pub(crate) name: Bytes,
@@ -174,7 +174,7 @@ impl Inner {
     }
 
     /// Journal records at or below this are in every checkpoint that is kept.
-    fn journal_not_needed_to(&self) -> Lsn {
+    pub(crate) fn journal_not_needed_to(&self) -> Lsn {
         self.checkpoints.lock().first().map_or(Lsn(0), |oldest| oldest.lsn)
     }
 

@@ -5,6 +5,8 @@
 
 mod behaviour;
 mod contract;
+mod crash;
+mod device;
 mod model;
 mod reference;
 mod subject;
