@@ -129,7 +129,8 @@ async fn version_2_urls_arrive_as_plain_requests() {
         let answer = server.send(plan).await;
         assert_eq!(answer.code(), "PutObject", "{}", answer.body);
         assert!(answer.has("uri=/bucket/a%20b"), "{}", answer.body);
-        for line in ["content-type: text/plain", "x-amz-meta-a: b", "principal=alice", "body=data"] {
+        for line in ["content-type: text/plain", "x-amz-meta-a: b", "principal=alice", "body=data"]
+        {
             assert_eq!(answer.body.lines().filter(|found| *found == line).count(), 1, "{line}");
         }
     }
