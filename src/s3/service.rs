@@ -3,6 +3,8 @@
 //!
 //! - A header that S3 ignores when it cannot be read, and s3s refuses, is taken off the request; a
 //!   text that S3 keeps as it came travels beside the request in [`SetAside`].
+//! - A guard of a write without a value is refused, where s3s would write without the guard.
+//! - What s3s writes wrongly is put right by a mark in the answer's extensions.
 //! - The gate has verified and taken off every signature, and put the bucket of a host into the
 //!   path: there is one style of address here, and no key.
 //! - Browser forms are refused before s3s would read them into memory.
@@ -13,11 +15,11 @@ use bytes::Bytes;
 use http::header::{
     CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, RANGE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::dto::{Range, Timestamp, TimestampFormat};
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{Body, HttpError, HttpRequest, HttpResponse, s3_error};
+use s3s::{Body, HttpError, HttpRequest, HttpResponse, S3Error, S3Result, s3_error};
 
 use super::Wire;
 use crate::objects::Objects;
@@ -39,9 +41,37 @@ pub(super) struct SetAside {
     pub(super) content_type: Option<HeaderValue>,
 }
 
+/// Headers that hold a write back or say what must be kept of it. s3s takes an empty one for none.
+const WRITE_GUARDS: [&str; 16] = [
+    "if-match",
+    "if-none-match",
+    "x-amz-copy-source-if-match",
+    "x-amz-copy-source-if-modified-since",
+    "x-amz-copy-source-if-none-match",
+    "x-amz-copy-source-if-unmodified-since",
+    "x-amz-copy-source-range",
+    "x-amz-expected-bucket-owner",
+    "x-amz-if-match-initiated-time",
+    "x-amz-if-match-last-modified-time",
+    "x-amz-if-match-size",
+    "x-amz-mp-object-size",
+    "x-amz-object-lock-legal-hold",
+    "x-amz-object-lock-mode",
+    "x-amz-object-lock-retain-until-date",
+    "x-amz-source-expected-bucket-owner",
+];
+
 /// Marks an answer whose `ETag` element stands without quotes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BareEtag;
+
+/// Marks an answer to `HEAD` that tells of a part: s3s knows no status of it but 200.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PartialHead;
+
+/// An XML document that takes the place of the one s3s wrote.
+#[derive(Debug, Clone)]
+pub(super) struct Document(pub(super) Bytes);
 
 /// The S3 service. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -71,17 +101,40 @@ impl Service {
     pub async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
         if is_form(&request) {
             if !names_uploads(request.uri()) {
-                let refusal =
-                    s3_error!(NotImplemented, "POST of a browser form is not implemented");
-                return refusal.to_http_response().map_err(|error| HttpError::new(Box::new(error)));
+                return refuse(s3_error!(
+                    NotImplemented,
+                    "POST of a browser form is not implemented"
+                ));
             }
             let content_type = request.headers_mut().remove(CONTENT_TYPE);
             set_aside(&mut request).content_type = content_type;
+        }
+        if let Err(refusal) = check_guards(&request) {
+            return refuse(refusal);
         }
         prepare(&mut request);
         let mut response = self.inner.call(request).await?;
         finish(&mut response);
         Ok(response)
+    }
+}
+
+fn refuse(refusal: S3Error) -> Result<HttpResponse, HttpError> {
+    refusal.to_http_response().map_err(|error| HttpError::new(Box::new(error)))
+}
+
+/// Refuses a write whose guard has no value.
+fn check_guards(request: &HttpRequest) -> S3Result<()> {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Ok(());
+    }
+    let headers = request.headers();
+    let is_empty = |name: &&&str| {
+        headers.get_all(**name).iter().any(|value| value.as_bytes().trim_ascii().is_empty())
+    };
+    match WRITE_GUARDS.iter().find(is_empty) {
+        None => Ok(()),
+        Some(name) => Err(s3_error!(InvalidArgument, "The header {name} has no value")),
     }
 }
 
@@ -127,13 +180,22 @@ fn is_http_date(text: &str) -> bool {
     Timestamp::parse(TimestampFormat::HttpDate, text).is_ok()
 }
 
-/// Takes the quotes off the `ETag` of an answer that has them too many.
+/// Puts right what the marks say.
 fn finish(response: &mut HttpResponse) {
-    if response.extensions_mut().remove::<BareEtag>().is_none() {
-        return;
+    if response.extensions_mut().remove::<PartialHead>().is_some() {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
-    let Some(body) = response.body_mut().take_bytes() else { return };
-    let body = without_etag_quotes(&body).map_or(body, Bytes::from);
+    if response.extensions_mut().remove::<BareEtag>().is_some()
+        && let Some(body) = response.body_mut().take_bytes()
+    {
+        replace_body(response, without_etag_quotes(&body).map_or(body, Bytes::from));
+    }
+    if let Some(Document(document)) = response.extensions_mut().remove::<Document>() {
+        replace_body(response, document);
+    }
+}
+
+fn replace_body(response: &mut HttpResponse, body: Bytes) {
     response.headers_mut().remove(CONTENT_LENGTH);
     *response.body_mut() = Body::from(body);
 }
@@ -174,6 +236,33 @@ mod tests {
             prepare(&mut request);
             assert_eq!(request.headers().contains_key(name), kept, "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn a_write_without_the_value_of_its_guard_is_refused() {
+        for name in WRITE_GUARDS {
+            for (method, value, passes) in [
+                (Method::PUT, "", false),
+                (Method::POST, " ", false),
+                (Method::DELETE, "", false),
+                (Method::GET, "", true),
+                (Method::PUT, "x", true),
+            ] {
+                let mut request = request("/b/k", &[(name, value)]);
+                *request.method_mut() = method.clone();
+                assert_eq!(check_guards(&request).is_ok(), passes, "{method} {name}: {value:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn marks_are_obeyed() {
+        let mut response = HttpResponse::new(Body::from("written".to_owned()));
+        response.extensions_mut().insert(PartialHead);
+        response.extensions_mut().insert(Document(Bytes::from_static(b"document")));
+        finish(&mut response);
+        assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT);
+        assert_eq!(response.body().bytes().unwrap(), "document");
     }
 
     #[test]
