@@ -22,6 +22,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, HttpError, HttpRequest, HttpResponse, S3Error, S3Result, s3_error};
 
 use super::Wire;
+use super::error::insert_text;
 use crate::objects::Objects;
 
 /// XML of a request. The largest legitimate one completes 10,000 parts with a checksum each.
@@ -161,7 +162,11 @@ fn names_uploads(uri: &Uri) -> bool {
 /// Makes a request that S3 accepts one that s3s accepts.
 fn prepare(request: &mut HttpRequest) {
     let headers = request.headers_mut();
-    drop_unless(headers, RANGE, |text| Range::parse(text).is_ok());
+    if let Some(range) = headers.remove(RANGE)
+        && let Some(range) = range.to_str().ok().and_then(readable_range)
+    {
+        insert_text(headers, RANGE, range);
+    }
     drop_unless(headers, IF_MODIFIED_SINCE, is_http_date);
     drop_unless(headers, IF_UNMODIFIED_SINCE, is_http_date);
     if let Some(expires) = headers.remove(EXPIRES) {
@@ -174,6 +179,19 @@ fn drop_unless(headers: &mut HeaderMap, name: HeaderName, readable: impl Fn(&str
     if !keep {
         headers.remove(name);
     }
+}
+
+/// A range as s3s reads it; none for a text that S3 ignores. Positions are cut to the last that s3s
+/// knows, which no object reaches.
+fn readable_range(text: &str) -> Option<String> {
+    let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
+    let cut = |digits: &str| match digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        _ if digits.is_empty() => Some(String::new()),
+        true => Some(digits.parse().unwrap_or(i64::MAX).to_string()),
+        false => None,
+    };
+    let range = format!("bytes={}-{}", cut(first)?, cut(last)?);
+    Range::parse(&range).is_ok().then_some(range)
 }
 
 fn is_http_date(text: &str) -> bool {
@@ -228,6 +246,8 @@ mod tests {
             ("range", "bytes=5-2", false),
             ("range", "bytes=0-1,3-4", false),
             ("range", "lines=0-1", false),
+            ("range", "bytes=-", false),
+            ("range", "bytes=+1-2", false),
             ("if-modified-since", "Wed, 21 Oct 2015 07:28:00 GMT", true),
             ("if-modified-since", "yesterday", false),
             ("if-unmodified-since", "0", false),
@@ -263,6 +283,19 @@ mod tests {
         finish(&mut response);
         assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT);
         assert_eq!(response.body().bytes().unwrap(), "document");
+    }
+
+    #[test]
+    fn a_range_beyond_all_numbers_ends_with_the_object() {
+        for (asked, read) in [
+            ("bytes=8-18446744073709551615", "bytes=8-9223372036854775807"),
+            ("bytes=8-99999999999999999999999", "bytes=8-9223372036854775807"),
+            ("bytes=18446744073709551615-", "bytes=9223372036854775807-"),
+            ("bytes=-99999999999999999999999", "bytes=-9223372036854775807"),
+            ("bytes=007-8", "bytes=7-8"),
+        ] {
+            assert_eq!(readable_range(asked).as_deref(), Some(read));
+        }
     }
 
     #[test]
