@@ -218,6 +218,7 @@ fn identities(config: &Config, root: &RootCredentials) -> Result<Identities, Ide
     if let Some(path) = &config.users {
         identities.load_users(path)?;
     }
+    identities.check_exposure(config.listen)?;
     Ok(identities)
 }
 

@@ -11,13 +11,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::batch::Outcome;
 use crate::engine::{Engine, Inner};
 use crate::entry::Location;
 use crate::error::{Corruption, Error, Missing, Result};
 use crate::format::{BlobPlace, Extent, ZoneClass};
 use crate::id::{BlobId, Lsn, SpaceId, ZoneId};
-use crate::lane::Prepared;
+use crate::lane::{Prepared, Reply};
 use crate::limits::WRITE_BYTES;
 use crate::media::{SECTOR_BYTES, Sector, sector_bytes_mut};
 use crate::read::verify_record;
@@ -31,6 +30,8 @@ const LIVE_PERCENT_MAX: u64 = 50;
 const LIVE_PERCENT_MAX_LOW: u64 = 95;
 /// Names looked at under one read lock.
 const RUN_VERSIONS: usize = 4096;
+/// Records moved at a time: few against what the commit queue takes.
+const MOVED_TOGETHER_MAX: usize = 1024;
 
 /// What a pass of background work did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl Engine {
     }
 }
 
-/// A record that lies in some zone.
+/// A record in a zone, and the version it belongs to.
 pub(crate) struct Mover {
     pub(crate) space: SpaceId,
     pub(crate) name: Bytes,
@@ -128,16 +129,34 @@ impl Inner {
         } else if self.counters.tail_bytes() >= self.checkpoint_due_bytes() {
             done.checkpoints += u64::from(self.checkpoint()?);
         }
+        done.zones_freed += self.retire_empty()?;
+        // Zones that this pass makes are not its victims: every zone moves once at most.
+        let Some(newest) = self.zones.all().last().map(|zone| zone.id) else { return Ok(done) };
+        let live_bytes = self.live_bytes();
+        let low = self.zones.is_low_on_space();
+        if low && live_bytes >= self.fruitless_live_bytes.load(Ordering::Relaxed) {
+            // Nothing died since moving all of it gained nothing.
+            return Ok(done);
+        }
         loop {
-            done.zones_freed += self.retire_empty()?;
             let budget = self.options.background_bytes_per_s;
             let low = self.zones.is_low_on_space();
             if self.is_closing() || (done.moved_bytes >= budget && !low) {
                 return Ok(done);
             }
-            let Some(victim) = self.choose_victim() else { return Ok(done) };
+            let Some(victim) = self.choose_victim(newest) else { break };
             done.moved_bytes += self.empty_zone(&victim)?;
+            done.zones_freed += self.retire_empty()?;
         }
+        let fruitless = low && self.zones.is_low_on_space();
+        let mark = if fruitless { live_bytes } else { u64::MAX };
+        self.fruitless_live_bytes.store(mark, Ordering::Relaxed);
+        Ok(done)
+    }
+
+    fn live_bytes(&self) -> u64 {
+        let index = self.index.read();
+        index.live.values().map(|&bytes| u64::try_from(bytes).unwrap_or(0)).sum()
     }
 
     fn checkpoint_due_bytes(&self) -> u64 {
@@ -155,7 +174,7 @@ impl Inner {
     }
 
     /// Journal records at or below this are in every checkpoint that is kept.
-    fn journal_not_needed_to(&self) -> Lsn {
+    pub(crate) fn journal_not_needed_to(&self) -> Lsn {
         self.checkpoints.lock().first().map_or(Lsn(0), |oldest| oldest.lsn)
     }
 
@@ -191,7 +210,7 @@ impl Inner {
     }
 
     /// The zone whose emptying pays most: much dead, long so.
-    fn choose_victim(&self) -> Option<Arc<Zone>> {
+    fn choose_victim(&self, newest: ZoneId) -> Option<Arc<Zone>> {
         let low = self.zones.is_low_on_space();
         let percent_max = if low { LIVE_PERCENT_MAX_LOW } else { LIVE_PERCENT_MAX };
         let (zone_bytes, not_needed_to) = (self.zones.zone_bytes(), self.journal_not_needed_to());
@@ -207,7 +226,8 @@ impl Inner {
             Some(u128::from(dead) * u128::from(age_ms) / u128::from(zone_bytes + live))
         };
         let zones = self.zones.all();
-        let fit = zones.into_iter().filter(|zone| self.is_reclaimable(zone, not_needed_to));
+        let old = zones.into_iter().filter(|zone| zone.id <= newest);
+        let fit = old.filter(|zone| self.is_reclaimable(zone, not_needed_to));
         fit.filter_map(|zone| Some((score(&zone)?, zone))).max_by_key(|(s, _)| *s).map(|(_, z)| z)
     }
 
@@ -225,7 +245,7 @@ impl Inner {
         for mover in self.records_in(victim.id) {
             bytes += mover.from.len as usize;
             batch.push(mover);
-            if bytes >= WRITE_BYTES / 2 {
+            if bytes >= WRITE_BYTES / 2 || batch.len() >= MOVED_TOGETHER_MAX {
                 moved += self.move_records(std::mem::take(&mut batch))?;
                 bytes = 0;
             }
@@ -303,11 +323,14 @@ impl Inner {
         let to = BlobPlace { len: from.len, tags, extents: extents.into() };
         let zones = moving.0.iter().map(|room| Arc::clone(&room.zone)).collect();
         let operation = Prepared::MoveBlob { blob, from: Arc::clone(from), to, zones };
-        match self.commit_now(vec![operation]) {
-            // It was removed or moved meanwhile: what was copied is dead where it lies.
-            Err(Error::NotFound(_)) => Ok(moved),
-            other => other.map(|_| moved),
+        for result in self.commit_each(vec![operation])? {
+            match result {
+                // Removed or moved meanwhile: what was copied is dead where it lies.
+                Ok(_) | Err(Error::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
+        Ok(moved)
     }
 
     fn copy_extent(&self, extent: &Extent, room: &Room) -> Result<()> {
@@ -360,25 +383,34 @@ impl Inner {
             at += len;
         }
         self.zones.write(&room.zone, room.offset, &sectors)?;
-        for operation in operations {
-            match self.commit_now(vec![operation]) {
+        // The room stays reserved until every answer is in.
+        let mut failed = Ok(());
+        for result in self.commit_each(operations)? {
+            match result {
                 Ok(_) | Err(Error::NotFound(Missing::Version | Missing::Space(_))) => {}
-                Err(error) => return Err(error),
+                Err(error) => failed = Err(error),
             }
         }
-        Ok(total)
+        failed.map(|()| total)
     }
 
-    /// Commits the engine's own operations and waits.
-    fn commit_now(&self, operations: Vec<Prepared>) -> Result<Vec<Outcome>> {
-        let (reply, mut result) = oneshot::channel();
-        let ready = self.ready(Vec::new(), operations, Claim::Engine)?;
-        self.enqueue(vec![ready.into_pending(reply)]);
-        let gone = || Error::Stopped { reason: "the commit lane is gone".to_owned() };
-        if self.environment.is_inline() {
-            return result.try_recv().unwrap_or_else(|_| Err(gone()));
+    /// Commits the engine's own operations, each by itself, and waits for all. They share groups.
+    fn commit_each(&self, operations: Vec<Prepared>) -> Result<Vec<Reply>> {
+        let (mut batches, mut answers) = (Vec::new(), Vec::new());
+        for operation in operations {
+            let (reply, answer) = oneshot::channel();
+            let ready = self.ready(Vec::new(), vec![operation], Claim::Engine)?;
+            batches.push(ready.into_pending(reply));
+            answers.push(answer);
         }
-        result.blocking_recv().unwrap_or_else(|_| Err(gone()))
+        self.enqueue(batches);
+        let gone = || Error::Stopped { reason: "the commit lane is gone".to_owned() };
+        let inline = self.environment.is_inline();
+        let wait = |mut answer: oneshot::Receiver<Reply>| match inline {
+            true => answer.try_recv().unwrap_or_else(|_| Err(gone())),
+            false => answer.blocking_recv().unwrap_or_else(|_| Err(gone())),
+        };
+        Ok(answers.into_iter().map(wait).collect())
     }
 
     /// Time between two zones, so that all are read in the days the operator gave.

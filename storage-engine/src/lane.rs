@@ -144,7 +144,8 @@ impl Lane {
         let time_ms = self.journal.advance_time(inner.environment.now_ms());
         let mut group = Group::new(self.journal.next_lsn(), std::mem::take(&mut self.spare));
         let mut planned = Vec::with_capacity(queue.len());
-        let mut claim = Claim::Engine;
+        // A group with a removal in it may use the reserve: removals always work.
+        let mut claim = Claim::User;
         let limit = GROUP_BYTES_MAX.min(Journal::group_bytes_max(&inner.zones));
         let deferred = {
             let index = inner.index.read();
@@ -154,14 +155,16 @@ impl Lane {
                 let fits = group.is_empty() || group.len() + pending.bytes <= limit;
                 if !fits || planner.must_wait(&pending) {
                     planner.touch(&pending);
+                    planner.touch_conditions(&pending);
                     deferred.push(pending);
                     continue;
                 }
-                if pending.claim == Claim::User {
-                    claim = Claim::User;
-                }
+                let own_claim = pending.claim;
                 planner.touch(&pending);
                 if let Some(plan) = planner.plan(pending, &mut group) {
+                    if own_claim == Claim::Engine {
+                        claim = Claim::Engine;
+                    }
                     planned.push(plan);
                 }
             }
@@ -205,6 +208,7 @@ impl Lane {
                     change.settle_at(at.0, at.1);
                     index.apply(change);
                 }
+                index.end_batch();
                 replies.push((plan.reply, plan.outcomes));
             }
             inner.note_position(&self.journal);
@@ -353,6 +357,13 @@ impl Planner<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// Keeps later batches from changing what a waiting one asks about.
+    fn touch_conditions(&mut self, pending: &Pending) {
+        for condition in &pending.conditions {
+            self.touch_name(condition.space, &condition.name);
         }
     }
 
@@ -517,6 +528,10 @@ impl Planner<'_> {
                 refused = self.permit_removal(entry, Bypass::None);
                 if refused.is_ok() { Visit::Next } else { Visit::Stop }
             });
+            // What one table refused, the other cannot allow.
+            if refused.is_err() {
+                break;
+            }
         }
         refused
     }

@@ -5,3 +5,9 @@
 
 mod behaviour;
 mod contract;
+mod crash;
+mod device;
+mod model;
+mod reference;
+mod subject;
+mod workload;

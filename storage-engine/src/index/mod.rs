@@ -5,7 +5,8 @@
 //! - `current` holds a name exactly when its newest version is not a marker, and then that version;
 //!   all other versions and all markers are in `history`: listing never walks them;
 //! - a name has at most one null version;
-//! - a blob's reference count is the number of times versions refer to it; at none it is gone;
+//! - a blob's reference count is the number of times versions refer to it; at none, when its batch
+//!   is over, it is gone;
 //! - `live` holds, per zone, the bytes that records and blobs in the index take there.
 
 mod scan;
@@ -67,6 +68,8 @@ pub(crate) struct Index {
     pub(crate) blobs: BTreeMap<BlobId, Blob>,
     pub(crate) locks: HashMap<u64, Lock>,
     pub(crate) live: HashMap<ZoneId, i64>,
+    /// Blobs that lost their last reference in the batch being applied.
+    orphans: Vec<BlobId>,
     /// While replaying, a blob record may come after the version that needs it.
     pub(crate) phase: Phase,
 }
@@ -77,7 +80,7 @@ pub(crate) enum Phase {
     /// Replaying: blobs are kept whatever their count; [`Index::settle`] ends it.
     #[default]
     Replay,
-    /// Serving: a blob without references goes at once.
+    /// Serving: a blob without references goes at the end of its batch.
     Serving,
 }
 
@@ -312,10 +315,19 @@ impl Index {
         for id in entry.body.blobs() {
             let Some(blob) = self.blobs.get_mut(id) else { continue };
             blob.references = blob.references.saturating_sub(1);
-            if blob.references > 0 || self.phase == Phase::Replay {
+            if blob.references == 0 && self.phase == Phase::Serving {
+                self.orphans.push(*id);
+            }
+        }
+    }
+
+    /// Ends a batch: lets go of the blobs that nothing in it took up again.
+    pub(crate) fn end_batch(&mut self) {
+        for id in std::mem::take(&mut self.orphans) {
+            if self.blobs.get(&id).is_none_or(|blob| blob.references > 0) {
                 continue;
             }
-            if let Some(gone) = self.blobs.remove(id) {
+            if let Some(gone) = self.blobs.remove(&id) {
                 for extent in gone.place.all_extents() {
                     *self.live.entry(extent.zone).or_default() -= i64::from(extent.len);
                 }

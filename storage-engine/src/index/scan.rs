@@ -97,7 +97,11 @@ impl Space {
             return at(self.name_at_or_after(&scan.prefix));
         }
         if let Some(sequence) = sequence {
-            return First::Inside(after.to_vec(), *sequence);
+            // Past the prefix nothing follows, not even the rest of this name.
+            return match after.starts_with(&scan.prefix) {
+                true => First::Inside(after.to_vec(), *sequence),
+                false => First::None,
+            };
         }
         match common_prefix(after, &scan.prefix, &scan.delimiter) {
             Some(prefix) if prefix.len() == after.len() => {
