@@ -24,8 +24,9 @@ pub(super) struct StreamId(u64);
 pub(super) struct Board {
     next: u64,
     streams: HashMap<StreamId, Stream>,
-    /// Streams to hash; those that were forgotten meanwhile are skipped.
+    /// Streams to hash.
     ready: VecDeque<StreamId>,
+    /// Streams in a round that were not closed meanwhile.
     running: usize,
     /// Streams that have a `wait`.
     waits: usize,
@@ -83,8 +84,10 @@ impl Board {
     pub(super) fn close(&mut self, id: StreamId) -> Option<Chain> {
         let stream = self.streams.remove(&id)?;
         self.waits -= usize::from(stream.wait.is_some());
-        if stream.phase == Phase::Ready {
-            self.ready.retain(|ready| *ready != id);
+        match stream.phase {
+            Phase::Resting => {}
+            Phase::Ready => self.ready.retain(|ready| *ready != id),
+            Phase::Running => self.running -= 1,
         }
         Some(stream.chain)
     }
@@ -144,8 +147,8 @@ impl Board {
     pub(super) fn end(&mut self, round: Round) -> Vec<Waker> {
         let mut woken = Vec::new();
         for mut lane in round.lanes {
-            self.running -= 1;
             let Some(stream) = self.streams.get_mut(&lane.id) else { continue };
+            self.running -= 1;
             stream.chain = lane.chain;
             stream.queued_bytes -= lane.hashed_bytes;
             lane.segments.append(&mut stream.segments);

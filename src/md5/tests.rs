@@ -269,6 +269,7 @@ fn a_waiting_stream_that_is_closed_makes_no_round_due() {
     assert!(!board.is_down_to(gone, 0, Waker::noop()));
     let round = board.begin(16);
     board.close(gone);
+    assert!(!board.is_due(16));
     assert!(board.end(round).is_empty());
     board.add(other, block());
     board.open(Chain::new());
