@@ -141,7 +141,11 @@ impl Engine {
         });
         inner.settle_zones();
         // The first batch of this epoch takes the place of whatever was torn behind the tail.
-        inner.lane.lock().stamp(&inner)?;
+        // Without room for it nothing is torn there: the tail ends with its zone.
+        match inner.lane.lock().stamp(&inner) {
+            Ok(()) | Err(Error::Busy(Shortage::Space)) => {}
+            Err(error) => return Err(error),
+        }
         let took = inner.environment.monotonic().saturating_sub(started);
         inner.counters.note_recovery(took, recovered.records, checkpoint_tail);
         inner.start_threads()?;

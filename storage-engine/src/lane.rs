@@ -182,7 +182,7 @@ impl Lane {
     pub(crate) fn stamp(&mut self, inner: &Inner) -> Result<()> {
         self.journal.advance_time(inner.environment.now_ms());
         let mut group = Group::new(self.journal.next_lsn(), std::mem::take(&mut self.spare));
-        self.journal.write(&inner.zones, &mut group, Claim::Engine, &mut |_| Ok(()))?;
+        self.journal.write(&inner.zones, &mut group, Claim::Vital, &mut |_| Ok(()))?;
         self.spare = group.recycle();
         inner.note_position(&self.journal);
         Ok(())

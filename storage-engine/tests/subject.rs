@@ -233,7 +233,7 @@ impl Subject {
     }
 
     /// The engine's form of a plan. Values were written by [`Subject::write`].
-    fn batch(&self, plan: &Plan) -> Batch {
+    pub(crate) fn batch(&self, plan: &Plan) -> Batch {
         let conditions = plan.conditions.iter().map(|(space, name, asked)| {
             let test = match *asked {
                 Asked::Plain(test) => test,

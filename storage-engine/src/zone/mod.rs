@@ -18,8 +18,11 @@ use crate::format::{Root, ZONE_DATA_OFFSET, ZoneClass, ZoneHeader};
 use crate::id::{Epoch, Lsn, ZoneId};
 use crate::media::{Media, SECTOR_BYTES, Sector, sector_bytes_mut};
 
-/// Zones kept back from user writes, so that deletes, checkpoints and reclaim always have room.
-pub(crate) const RESERVE_ZONES: u64 = 4;
+/// Zones kept back from user writes, so that removals, checkpoints and reclaim always have room.
+pub(crate) const RESERVE_ZONES: u64 = 6;
+/// Zones kept back from removals and reclaim too, for the checkpoint that frees the journal behind
+/// them.
+const VITAL_ZONES: u64 = 2;
 
 /// Zone ids set aside at a time.
 pub(crate) const ZONE_IDS_STEP: u32 = 1024;
@@ -81,8 +84,10 @@ impl std::fmt::Debug for Zones {
 pub(crate) enum Claim {
     /// A user's write: keeps away from the reserve.
     User,
-    /// The engine's own work: may use the reserve.
+    /// Removals and reclaim: may use the reserve, but for its last zones.
     Engine,
+    /// What gives room back or lets the store open: may use all.
+    Vital,
 }
 
 impl Zones {
@@ -155,6 +160,11 @@ impl Zones {
         Ok(())
     }
 
+    /// Zones that can still be made.
+    pub(crate) fn free_zones(&self) -> Result<u64> {
+        Ok(self.media.capacity()?.free_bytes / self.zone_bytes())
+    }
+
     /// Makes a zone. Its header is written, not yet synced: the first sync of its content covers it.
     pub(crate) fn create(
         &self,
@@ -163,11 +173,14 @@ impl Zones {
         ordinal: u32,
         claim: Claim,
     ) -> Result<Arc<Zone>> {
-        if claim == Claim::User {
+        let kept_back = match claim {
+            Claim::User => RESERVE_ZONES,
+            Claim::Engine => VITAL_ZONES,
+            Claim::Vital => 0,
+        };
+        if self.free_zones()? < kept_back {
             self.refresh_space()?;
-            if self.is_low_on_space() {
-                return Err(Error::Busy(Shortage::Space));
-            }
+            return Err(Error::Busy(Shortage::Space));
         }
         let id = self.next_id()?;
         self.media.create(self.epoch, id).map_err(|error| match error {
