@@ -188,7 +188,7 @@ fn target_conditions(headers: &HeaderMap) -> S3Result<crate::objects::WriteCondi
             .map_err(|_| s3_error!(InvalidArgument, "invalid header: {name}")),
     };
     let (if_match, if_none_match) = (condition(IF_MATCH)?, condition(IF_NONE_MATCH)?);
-    Ok(write_conditions(if_match.as_ref(), if_none_match.as_ref()))
+    write_conditions(if_match.as_ref(), if_none_match.as_ref())
 }
 
 /// `COPY` or `REPLACE`.

@@ -101,7 +101,7 @@ pub(super) async fn complete(
     let complete = Complete {
         upload: parse_upload(&input.upload_id)?,
         parts: parse_parts(input.multipart_upload)?,
-        conditions: write_conditions(input.if_match.as_ref(), input.if_none_match.as_ref()),
+        conditions: write_conditions(input.if_match.as_ref(), input.if_none_match.as_ref())?,
         checksum,
         coverage: input.checksum_type.as_ref().map(parse_coverage).transpose()?,
         size: input.mpu_object_size.map(parse_size).transpose()?,
