@@ -14,7 +14,8 @@ use super::multipart::parse_upload;
 use super::properties::{content_headers, made_version, timestamp, user_metadata};
 use super::put::{AskedLock, asked_tags, lock_request};
 use super::refusal::{
-    check_encryption, check_object_acl, encryption, parse_storage_class, refuse_unbuilt,
+    check_encryption, check_object_acl, encryption, parse_storage_class, refuse_encryption,
+    refuse_unbuilt,
 };
 use super::{Wire, action};
 use crate::objects::{
@@ -114,6 +115,7 @@ pub(super) async fn upload_part_copy(
 ) -> S3Result<S3Response<UploadPartCopyOutput>> {
     let access = wire.at_object(&request, action::UPLOAD_PART_COPY)?;
     refuse_unbuilt(&request.headers)?;
+    refuse_encryption(&request.headers)?;
     let input = request.input;
     let copy = CopyPart {
         upload: parse_upload(&input.upload_id)?,
@@ -186,7 +188,7 @@ fn target_conditions(headers: &HeaderMap) -> S3Result<crate::objects::WriteCondi
             .map_err(|_| s3_error!(InvalidArgument, "invalid header: {name}")),
     };
     let (if_match, if_none_match) = (condition(IF_MATCH)?, condition(IF_NONE_MATCH)?);
-    Ok(write_conditions(if_match.as_ref(), if_none_match.as_ref()))
+    write_conditions(if_match.as_ref(), if_none_match.as_ref())
 }
 
 /// `COPY` or `REPLACE`.

@@ -21,6 +21,7 @@ mod encoding;
 mod error;
 mod get;
 mod list;
+mod list_versions_xml;
 mod lock;
 mod multipart;
 mod properties;

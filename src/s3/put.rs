@@ -59,7 +59,7 @@ pub(super) async fn put_object(
     let algorithm = sdk_algorithm(&request.headers, request.input.checksum_algorithm.as_ref())?;
     let input = request.input;
     let put = Put {
-        conditions: write_conditions(input.if_match.as_ref(), input.if_none_match.as_ref()),
+        conditions: write_conditions(input.if_match.as_ref(), input.if_none_match.as_ref())?,
         key: input.key,
         attributes,
         promise,

@@ -259,7 +259,7 @@ pub(super) fn refuse_session_token(head: &Head<'_>) -> Result<(), Refusal> {
         || head.query.iter().any(|(name, _)| name.eq_ignore_ascii_case("x-amz-security-token"))
     {
         return Err(Refusal::new(
-            StatusCode::FORBIDDEN,
+            StatusCode::BAD_REQUEST,
             "InvalidToken",
             "The provided token is malformed or otherwise invalid.",
         ));
