@@ -14,7 +14,8 @@ use super::multipart::parse_upload;
 use super::properties::{content_headers, made_version, timestamp, user_metadata};
 use super::put::{AskedLock, asked_tags, lock_request};
 use super::refusal::{
-    check_encryption, check_object_acl, encryption, parse_storage_class, refuse_unbuilt,
+    check_encryption, check_object_acl, encryption, parse_storage_class, refuse_encryption,
+    refuse_unbuilt,
 };
 use super::{Wire, action};
 use crate::objects::{
@@ -114,6 +115,7 @@ pub(super) async fn upload_part_copy(
 ) -> S3Result<S3Response<UploadPartCopyOutput>> {
     let access = wire.at_object(&request, action::UPLOAD_PART_COPY)?;
     refuse_unbuilt(&request.headers)?;
+    refuse_encryption(&request.headers)?;
     let input = request.input;
     let copy = CopyPart {
         upload: parse_upload(&input.upload_id)?,

@@ -22,7 +22,7 @@ use super::lock::{legal_hold_status, mode_name};
 use super::properties::{
     self, DEFAULT_CONTENT_TYPE, exact_timestamp, expires_header, shown_metadata, timestamp,
 };
-use super::refusal::{encryption, refuse_unbuilt};
+use super::refusal::{encryption, refuse_encryption, refuse_unbuilt};
 use super::service::PartialHead;
 use super::{Wire, action, body};
 use crate::objects::{ByteRange, Object, ObjectError, ObjectInfo, PARTS_MAX, ReadConditions};
@@ -132,6 +132,7 @@ pub(super) async fn get_object(
 ) -> S3Result<S3Response<GetObjectOutput>> {
     let access = wire.at_object(&request, action::GET_OBJECT)?;
     refuse_unbuilt(&request.headers)?;
+    refuse_encryption(&request.headers)?;
     let read = read_of!(request.input);
     let object = access.object(&request.input.key).await?;
     let view = view(&access, &object, read, &request.headers)?;
@@ -155,6 +156,7 @@ pub(super) async fn head_object(
 ) -> S3Result<S3Response<HeadObjectOutput>> {
     let access = wire.at_object(&request, action::HEAD_OBJECT)?;
     refuse_unbuilt(&request.headers)?;
+    refuse_encryption(&request.headers)?;
     let read = read_of!(request.input);
     let object = access.object(&request.input.key).await?;
     let view = view(&access, &object, read, &request.headers)?;

@@ -16,7 +16,7 @@ use super::get::part_number;
 use super::list::{common_prefixes, page_limit};
 use super::properties::{made_version, size, timestamp};
 use super::put::{attributes, promise, sdk_algorithm};
-use super::refusal::{encryption, refuse_unbuilt};
+use super::refusal::{encryption, refuse_encryption, refuse_unbuilt};
 use super::{Wire, action, body};
 use crate::checksum::{Algorithm, Coverage};
 use crate::objects::{
@@ -61,6 +61,7 @@ pub(super) async fn upload_part(
 ) -> S3Result<S3Response<UploadPartOutput>> {
     let access = wire.at_object(&request, action::UPLOAD_PART)?;
     refuse_unbuilt(&request.headers)?;
+    refuse_encryption(&request.headers)?;
     let promise = promise(&mut request)?;
     let algorithm = sdk_algorithm(&request.headers, request.input.checksum_algorithm.as_ref())?;
     let input = request.input;

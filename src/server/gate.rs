@@ -140,7 +140,9 @@ impl Gate {
             Form::Unsigned | Form::Header => {}
             Form::Presigned => hoist(&mut query, &mut parts)?,
             Form::PresignedV2 => {
-                parts.headers.extend(sigv2::hoisted_headers(&query)?);
+                for (name, value) in sigv2::hoisted_headers(&query)? {
+                    parts.headers.insert(name, value);
+                }
                 query.retain(|name, _| !sigv2::is_spent(name));
             }
         }

@@ -221,7 +221,7 @@ impl Writer<'_> {
                 ZoneClass::Checkpoint,
                 self.lsn,
                 ordinal,
-                Claim::Engine,
+                Claim::Vital,
             )?);
             self.offset = ZONE_DATA_OFFSET;
         }

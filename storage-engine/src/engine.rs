@@ -18,7 +18,7 @@ use crate::error::{Corruption, Error, Missing, Result, Shortage};
 use crate::format::{PutHead, RecordBody, Root, ZoneClass, ZoneHeader, encode_body};
 use crate::id::{Epoch, Lsn, ROOT_SPACE, SpaceId};
 use crate::index::Index;
-use crate::journal::replay::{FoundCheckpoint, recover};
+use crate::journal::replay::{FoundCheckpoint, read_header, recover};
 use crate::journal::{Journal, Position};
 use crate::lane::{Lane, Pending, Prepared, Reply};
 use crate::limits::{META_BYTES_MAX, NAME_BYTES_MAX, QUEUE_BATCHES_MAX};
@@ -141,7 +141,11 @@ impl Engine {
         });
         inner.settle_zones();
         // The first batch of this epoch takes the place of whatever was torn behind the tail.
-        inner.lane.lock().stamp(&inner)?;
+        // Without room for it nothing is torn there: the tail ends with its zone.
+        match inner.lane.lock().stamp(&inner) {
+            Ok(()) | Err(Error::Busy(Shortage::Space)) => {}
+            Err(error) => return Err(error),
+        }
         let took = inner.environment.monotonic().saturating_sub(started);
         inner.counters.note_recovery(took, recovered.records, checkpoint_tail);
         inner.start_threads()?;
@@ -234,12 +238,7 @@ impl Engine {
         if let Some(reason) = self.inner.stopped() {
             return Err(Error::Stopped { reason });
         }
-        if self.inner.zones.is_low_on_space() {
-            self.inner.zones.refresh_space()?;
-            if self.inner.zones.is_low_on_space() {
-                return Err(Error::Busy(Shortage::Space));
-            }
-        }
+        self.inner.zones.admit(len.unwrap_or(0))?;
         self.inner.space_key(space)?;
         Ok(ValueWriter::new(Arc::clone(&self.inner), space, placement, len))
     }
@@ -296,6 +295,7 @@ fn take_ownership(
             Root { epoch, zone_ids_end, ..held }
         }
         None => {
+            refuse_orphans(media)?;
             let mut store = [0; 16];
             environment.fill_random(&mut store);
             let context = space_context(&store, ROOT_SPACE);
@@ -312,6 +312,22 @@ fn take_ownership(
     };
     media.replace_root(root.epoch, &root.encode())?;
     Ok(root)
+}
+
+/// Errs when zones are in use: they belong to a store whose root object is gone.
+fn refuse_orphans(media: &dyn Media) -> Result<()> {
+    for zone in media.list()? {
+        if read_header(media, zone)?.is_some() {
+            return Err(Error::Corrupt(Corruption {
+                zone: None,
+                offset: 0,
+                what: "root object",
+                expected: format!("one, as zone {zone} is in use"),
+                found: "none".to_owned(),
+            }));
+        }
+    }
+    Ok(())
 }
 
 /// Notes where each journal zone ends: where the next one begins, or at the tail.

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::engine::{Engine, Inner};
 use crate::entry::Location;
-use crate::error::{Corruption, Error, Missing, Result};
+use crate::error::{Corruption, Error, Missing, Result, Shortage};
 use crate::format::{BlobPlace, Extent, ZoneClass};
 use crate::id::{BlobId, Lsn, SpaceId, ZoneId};
 use crate::lane::{Prepared, Reply};
@@ -30,6 +30,8 @@ const LIVE_PERCENT_MAX: u64 = 50;
 const LIVE_PERCENT_MAX_LOW: u64 = 95;
 /// Names looked at under one read lock.
 const RUN_VERSIONS: usize = 4096;
+/// Zones that must be free for a zone to be emptied: one for what moves, and what no move may take.
+const RECLAIM_ZONES_MIN: u64 = 3;
 /// Records moved at a time: few against what the commit queue takes.
 const MOVED_TOGETHER_MAX: usize = 1024;
 
@@ -61,7 +63,7 @@ impl Engine {
     }
 }
 
-/// A record that lies in some zone.
+/// A record in a zone, and the version it belongs to.
 pub(crate) struct Mover {
     pub(crate) space: SpaceId,
     pub(crate) name: Bytes,
@@ -124,7 +126,14 @@ impl Inner {
         }
         let mut done = Maintenance::default();
         if self.zones.is_low_on_space() {
-            done.checkpoints += u64::from(self.checkpoint()?);
+            // The older checkpoint makes room for the next.
+            self.forget_older_checkpoint();
+            done.zones_freed += self.retire_empty()?;
+            match self.checkpoint() {
+                Ok(written) => done.checkpoints += u64::from(written),
+                Err(Error::Busy(Shortage::Space)) => {}
+                Err(error) => return Err(error),
+            }
             self.forget_older_checkpoint();
         } else if self.counters.tail_bytes() >= self.checkpoint_due_bytes() {
             done.checkpoints += u64::from(self.checkpoint()?);
@@ -145,7 +154,14 @@ impl Inner {
                 return Ok(done);
             }
             let Some(victim) = self.choose_victim(newest) else { break };
-            done.moved_bytes += self.empty_zone(&victim)?;
+            if self.zones.free_zones()? < RECLAIM_ZONES_MIN {
+                break;
+            }
+            match self.empty_zone(&victim) {
+                Ok(moved) => done.moved_bytes += moved,
+                Err(Error::Busy(Shortage::Space)) => break,
+                Err(error) => return Err(error),
+            }
             done.zones_freed += self.retire_empty()?;
         }
         let fruitless = low && self.zones.is_low_on_space();
@@ -174,7 +190,7 @@ impl Inner {
     }
 
     /// Journal records at or below this are in every checkpoint that is kept.
-    fn journal_not_needed_to(&self) -> Lsn {
+    pub(crate) fn journal_not_needed_to(&self) -> Lsn {
         self.checkpoints.lock().first().map_or(Lsn(0), |oldest| oldest.lsn)
     }
 

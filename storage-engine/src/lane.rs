@@ -144,7 +144,8 @@ impl Lane {
         let time_ms = self.journal.advance_time(inner.environment.now_ms());
         let mut group = Group::new(self.journal.next_lsn(), std::mem::take(&mut self.spare));
         let mut planned = Vec::with_capacity(queue.len());
-        let mut claim = Claim::Engine;
+        // A group with a removal in it may use the reserve: removals always work.
+        let mut claim = Claim::User;
         let limit = GROUP_BYTES_MAX.min(Journal::group_bytes_max(&inner.zones));
         let deferred = {
             let index = inner.index.read();
@@ -154,14 +155,16 @@ impl Lane {
                 let fits = group.is_empty() || group.len() + pending.bytes <= limit;
                 if !fits || planner.must_wait(&pending) {
                     planner.touch(&pending);
+                    planner.touch_conditions(&pending);
                     deferred.push(pending);
                     continue;
                 }
-                if pending.claim == Claim::User {
-                    claim = Claim::User;
-                }
+                let own_claim = pending.claim;
                 planner.touch(&pending);
                 if let Some(plan) = planner.plan(pending, &mut group) {
+                    if own_claim == Claim::Engine {
+                        claim = Claim::Engine;
+                    }
                     planned.push(plan);
                 }
             }
@@ -179,7 +182,7 @@ impl Lane {
     pub(crate) fn stamp(&mut self, inner: &Inner) -> Result<()> {
         self.journal.advance_time(inner.environment.now_ms());
         let mut group = Group::new(self.journal.next_lsn(), std::mem::take(&mut self.spare));
-        self.journal.write(&inner.zones, &mut group, Claim::Engine, &mut |_| Ok(()))?;
+        self.journal.write(&inner.zones, &mut group, Claim::Vital, &mut |_| Ok(()))?;
         self.spare = group.recycle();
         inner.note_position(&self.journal);
         Ok(())
@@ -354,6 +357,13 @@ impl Planner<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// Keeps later batches from changing what a waiting one asks about.
+    fn touch_conditions(&mut self, pending: &Pending) {
+        for condition in &pending.conditions {
+            self.touch_name(condition.space, &condition.name);
         }
     }
 

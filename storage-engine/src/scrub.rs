@@ -8,11 +8,12 @@ use crate::engine::{Inner, read_root};
 use crate::entry::Location;
 use crate::error::{Corruption, Error, Result};
 use crate::format::{
-    BATCH_HEADER_BYTES, BatchHeader, RecordHeader, Root, ZONE_DATA_OFFSET, ZoneClass, ZoneHeader,
+    BATCH_HEADER_BYTES, BatchHeader, RecordHeader, ZONE_DATA_OFFSET, ZoneClass, ZoneHeader,
 };
 use crate::id::{Lsn, ZoneId};
 use crate::index::{Index, Visit};
-use crate::journal::replay::{Walk, crc_of, for_each_record, recover};
+use crate::journal::replay::{Walk, crc_of, for_each_record, read_header, recover};
+use crate::keeper::Mover;
 use crate::media::{Media, SECTOR_BYTES};
 use crate::zone::Zone;
 
@@ -63,11 +64,19 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
         }
     }
     let end = recovered.tail.next_lsn;
+    let needed_from = recovered.checkpoints.first().map_or(Lsn(0), |oldest| oldest.lsn);
     for header in &recovered.headers {
         report.zones += 1;
-        check_header_copies(media, header, &root, &mut report)?;
+        check_header_copies(media, header, &mut report)?;
         match header.class {
-            ZoneClass::Journal => check_journal(media, header.zone, end, &mut report)?,
+            ZoneClass::Journal => {
+                let journal = recovered.headers.iter().filter(|h| h.class == ZoneClass::Journal);
+                let later =
+                    journal.filter(|h| (h.first_lsn, h.zone) > (header.first_lsn, header.zone));
+                let next = later.map(|h| h.first_lsn).min().unwrap_or(end);
+                let reaches = if next.0 > needed_from.0 + 1 { next } else { Lsn(0) };
+                check_journal(media, header, end, reaches, &mut report)?;
+            }
             ZoneClass::Checkpoint => check_checkpoint(media, header, &mut report)?,
             ZoneClass::Data | ZoneClass::Survivor => {}
         }
@@ -82,10 +91,19 @@ impl Inner {
     pub(crate) fn scrub_zone(&self, zone: &Arc<Zone>) -> Result<Vec<Corruption>> {
         let media = self.zones.media.as_ref();
         let mut report = CheckReport::default();
+        let header = read_header(media, zone.id)?;
+        match &header {
+            Some(header) => check_header_copies(media, header, &mut report)?,
+            None => report.corruptions.push(bad_header(zone.id)),
+        }
         match zone.class {
             ZoneClass::Journal => {
                 let end = Lsn(zone.last_lsn.load(Ordering::Acquire) + 1);
-                check_journal(media, zone.id, end, &mut report)?;
+                let needed = end.0 > self.journal_not_needed_to().0 + 1;
+                let reaches = if needed { end } else { Lsn(0) };
+                if let Some(header) = &header {
+                    check_journal(media, header, end, reaches, &mut report)?;
+                }
             }
             ZoneClass::Checkpoint => {
                 let found =
@@ -126,12 +144,11 @@ impl Inner {
                 }
             }
         }
-        for record in self.records_in(zone) {
-            let found = check_record(media, record.from);
-            let index = self.index.read();
-            let now = index.by_sequence(record.space, &record.name, record.sequence);
-            if found.is_err() && now.is_some_and(|entry| entry.location == record.from) {
-                note(found, report)?;
+        for Mover { space, name, sequence, from } in self.records_in(zone) {
+            let checked = check_record(media, from);
+            let now = || self.index.read().by_sequence(space, &name, sequence);
+            if checked.is_err() && now().is_some_and(|entry| entry.location == from) {
+                note(checked, report)?;
             }
         }
         Ok(())
@@ -141,14 +158,12 @@ impl Inner {
 fn check_header_copies(
     media: &dyn Media,
     header: &ZoneHeader,
-    root: &Root,
     report: &mut CheckReport,
 ) -> Result<()> {
     for copy in 0..ZONE_DATA_OFFSET / SECTOR_BYTES {
         let mut bytes = [0; 128];
         media.read(header.zone, copy * SECTOR_BYTES, &mut bytes)?;
-        let found = ZoneHeader::decode(&bytes);
-        if found != Ok(*header) || header.store != root.store {
+        if ZoneHeader::decode(&bytes) != Ok(*header) {
             report
                 .corruptions
                 .push(Corruption { offset: copy * SECTOR_BYTES, ..bad_header(header.zone) });
@@ -157,15 +172,18 @@ fn check_header_copies(
     Ok(())
 }
 
-/// Walks the batches of a journal zone up to `end`, which the last must reach unless the zone ends.
+/// Walks the batches of a journal zone up to `end`; they must get to `reaches`.
 fn check_journal(
     media: &dyn Media,
-    zone: ZoneId,
+    header: &ZoneHeader,
     end: Lsn,
+    reaches: Lsn,
     report: &mut CheckReport,
 ) -> Result<()> {
+    let zone = header.zone;
     let mut offset = ZONE_DATA_OFFSET;
     let mut previous = 0;
+    let mut reached = header.first_lsn;
     while offset + SECTOR_BYTES <= media.zone_bytes() {
         let mut bytes = [0; BATCH_HEADER_BYTES];
         media.read(zone, offset, &mut bytes)?;
@@ -207,6 +225,16 @@ fn check_journal(
         }
         previous = crc;
         offset += header.padded_bytes();
+        reached = Lsn(header.first_lsn.0 + u64::from(header.records));
+    }
+    if reached < reaches {
+        report.corruptions.push(Corruption {
+            zone: Some(zone),
+            offset,
+            what: "journal batch",
+            expected: format!("batches up to LSN {reaches}"),
+            found: format!("none from LSN {reached} on"),
+        });
     }
     Ok(())
 }
@@ -250,9 +278,7 @@ fn check_versions(media: &dyn Media, index: &Index, report: &mut CheckReport) ->
                 failed = note(check_record(media, entry.location), report);
                 if failed.is_ok() { Visit::Next } else { Visit::Stop }
             });
-            if failed.is_err() {
-                return failed;
-            }
+            std::mem::replace(&mut failed, Ok(()))?;
         }
     }
     failed

@@ -62,7 +62,9 @@ impl Past {
         if let Err(what) = subject.verify() {
             let Some(in_flight) = in_flight else { return Err(what) };
             subject.reference = in_flight.clone();
-            subject.verify().map_err(|other| format!("{what}; with what was in flight: {other}"))?;
+            subject
+                .verify()
+                .map_err(|other| format!("{what}; with what was in flight: {other}"))?;
         }
         subject.note_time();
         Ok(subject)

@@ -7,6 +7,7 @@ mod behaviour;
 mod contract;
 mod crash;
 mod device;
+mod faults;
 mod model;
 mod reference;
 mod subject;

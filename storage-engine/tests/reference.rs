@@ -65,7 +65,11 @@ pub(crate) struct Plan {
 pub(crate) enum Asked {
     Plain(Test),
     /// [`Test::RecordIs`], with the revision at which the location was read.
-    Record { sequence: u64, location: Location, revision: u64 },
+    Record {
+        sequence: u64,
+        location: Location,
+        revision: u64,
+    },
 }
 
 /// An operation.
@@ -414,10 +418,7 @@ fn push_folded(
     }
 }
 
-fn cut(
-    mut items: Vec<(Bytes, Option<u64>)>,
-    limit: usize,
-) -> (Vec<(Bytes, Option<u64>)>, bool) {
+fn cut(mut items: Vec<(Bytes, Option<u64>)>, limit: usize) -> (Vec<(Bytes, Option<u64>)>, bool) {
     let more = items.len() > limit;
     items.truncate(limit);
     (items, more)

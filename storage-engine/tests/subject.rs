@@ -171,7 +171,8 @@ impl Subject {
     /// Makes a space.
     pub(crate) fn space(&mut self) -> SpaceId {
         let space = self.engine().reserve_space();
-        self.commit(Plan { conditions: vec![], changes: vec![Change::CreateSpace(space)] }).unwrap();
+        self.commit(Plan { conditions: vec![], changes: vec![Change::CreateSpace(space)] })
+            .unwrap();
         space
     }
 
@@ -232,7 +233,7 @@ impl Subject {
     }
 
     /// The engine's form of a plan. Values were written by [`Subject::write`].
-    fn batch(&self, plan: &Plan) -> Batch {
+    pub(crate) fn batch(&self, plan: &Plan) -> Batch {
         let conditions = plan.conditions.iter().map(|(space, name, asked)| {
             let test = match *asked {
                 Asked::Plain(test) => test,
@@ -281,12 +282,17 @@ impl Subject {
     }
 
     /// Writes or adopts a value for `space` and says what it is; the caller puts it.
-    pub(crate) fn write(&self, space: SpaceId, content: Arc<[u8]>, source: &Source) -> Result<Written> {
+    pub(crate) fn write(
+        &self,
+        space: SpaceId,
+        content: Arc<[u8]>,
+        source: &Source,
+    ) -> Result<Written> {
         let (value, blobs) = match source {
             Source::Fresh(placement) => {
                 let value = block_on(write_value(self.engine(), space, *placement, &content))?;
-                let in_blob = !value.is_inline()
-                    && (!content.is_empty() || *placement == Placement::Blob);
+                let in_blob =
+                    !value.is_inline() && (!content.is_empty() || *placement == Placement::Blob);
                 (value, if in_blob { vec![fresh_blob()] } else { vec![] })
             }
             Source::Copies(sources) => {
@@ -335,8 +341,7 @@ impl Subject {
     /// Removes the null version of a name.
     pub(crate) fn remove(&mut self, space: SpaceId, name: &str) {
         let name = Bytes::copy_from_slice(name.as_bytes());
-        let remove =
-            Change::Remove { space, name, which: Which::Null, bypass: Bypass::None };
+        let remove = Change::Remove { space, name, which: Which::Null, bypass: Bypass::None };
         self.commit(Plan { conditions: vec![], changes: vec![remove] }).unwrap();
     }
 
@@ -366,7 +371,8 @@ pub(crate) fn verify(engine: &Engine, reference: &Reference) -> Result<(), Strin
                     return Err(format!("space {space}: {at:?} in the place of {name:?}"));
                 }
                 let lock = engine.lock_of(entry);
-                differs(version, entry, lock).map_err(|what| format!("{space} {name:?}: {what}"))?;
+                differs(version, entry, lock)
+                    .map_err(|what| format!("{space} {name:?}: {what}"))?;
                 read_back(engine, *space, name, entry, version)
                     .map_err(|what| format!("{space} {name:?} {}: {what}", entry.sequence))?;
             }

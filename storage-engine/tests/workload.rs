@@ -12,8 +12,22 @@ use crate::subject::{INLINE_BYTES, Source, Subject, data};
 
 /// Names that share prefixes, hold delimiters, and sort at the edges.
 pub(crate) const NAMES: [&[u8]; 16] = [
-    b"a", b"a/1", b"a/2", b"a/b/3", b"a/b/4", b"b", b"b\0", b"b\0c", b"c/", b"c/x", b"d", b"\x01",
-    b"\xff", b"\xff\xff", b"\xff\xff/x", b"/",
+    b"a",
+    b"a/1",
+    b"a/2",
+    b"a/b/3",
+    b"a/b/4",
+    b"b",
+    b"b\0",
+    b"b\0c",
+    b"c/",
+    b"c/x",
+    b"d",
+    b"\x01",
+    b"\xff",
+    b"\xff\xff",
+    b"\xff\xff/x",
+    b"/",
 ];
 
 /// Most spaces at a time, beside the root space.
@@ -39,7 +53,12 @@ pub(crate) enum Copies {
 
 impl Workload {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { random: SeededRandom::new(seed), stale: Vec::new(), size_max: 150_000, copies: Copies::Sometimes }
+        Self {
+            random: SeededRandom::new(seed),
+            stale: Vec::new(),
+            size_max: 150_000,
+            copies: Copies::Sometimes,
+        }
     }
 
     pub(crate) fn chance(&mut self, in_hundred: u64) -> bool {
@@ -146,8 +165,7 @@ impl Workload {
     }
 
     fn retention(&mut self, subject: &Subject) -> Option<Retention> {
-        let mode =
-            self.pick(&[RetentionMode::Governance, RetentionMode::Compliance]);
+        let mode = self.pick(&[RetentionMode::Governance, RetentionMode::Compliance]);
         let until_ms = subject.reference.time_ms + self.random.below(4_000);
         if self.chance(20) { None } else { Some(Retention { mode, until_ms }) }
     }
@@ -201,8 +219,7 @@ impl Workload {
         } else {
             LockChange::LegalHold(self.chance(30))
         };
-        let which =
-            if self.chance(10) { Which::Null } else { Which::Sequence(version.sequence) };
+        let which = if self.chance(10) { Which::Null } else { Which::Sequence(version.sequence) };
         let bypass = self.pick(&[Bypass::None, Bypass::Governance]);
         Some(Change::SetLock { space, name, which, change, bypass })
     }

@@ -66,6 +66,20 @@ fn a_content_encoding_is_kept_to_the_letter() {
 }
 
 #[test]
+fn what_does_not_choose_the_encryption_may_not_name_it() {
+    let bucket = bucket("encryption-named");
+    bucket.store("k", "x");
+    let id = begin(&bucket, &[]);
+    let part = format!("k?partNumber=1&uploadId={id}");
+    let encryption = ("x-amz-server-side-encryption", "AES256");
+    for request in [bucket.get("k"), bucket.put(&part).body("y")] {
+        request.headers(&[encryption]).send().refused(400, "InvalidArgument");
+    }
+    bucket.head("k").headers(&[encryption]).send().expect(400);
+    bucket.put("k").body("y").headers(&[encryption]).send().expect(200);
+}
+
+#[test]
 fn a_copied_range_beyond_its_source_is_an_invalid_argument() {
     let bucket = bucket("copied-range");
     bucket.store("source", "12345");

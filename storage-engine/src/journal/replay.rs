@@ -2,13 +2,13 @@
 //!
 //! Reads only. Invariants:
 //! - the last batch may have been written beside data that never became durable: it counts only
-//!   when all blobs it brings verify;
+//!   when all that it places in other zones verifies, the zones' headers too;
 //! - a batch that does not verify is a torn tail only if nothing valid follows it; otherwise it is
 //!   corruption, and the store does not open;
 //! - a record at or below the LSN as of which a checkpoint block was taken is not applied to the
 //!   names of that block again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::cipher::{MasterKey, SpaceKey, space_context};
@@ -92,6 +92,7 @@ pub(crate) fn recover(media: &dyn Media, master: &dyn MasterKey, root: &Root) ->
         media,
         master,
         root,
+        zones: headers.iter().map(|header| header.zone).collect(),
         index,
         loaded: Loaded::default(),
         records: 0,
@@ -127,6 +128,8 @@ pub(crate) struct Replay<'a> {
     pub(crate) media: &'a dyn Media,
     pub(crate) master: &'a dyn MasterKey,
     pub(crate) root: &'a Root,
+    /// Zones with a valid header.
+    zones: BTreeSet<ZoneId>,
     pub(crate) index: Index,
     pub(crate) loaded: Loaded,
     records: u64,
@@ -149,9 +152,14 @@ impl Replay<'_> {
         zones.sort_by_key(|h| (h.first_lsn, h.zone));
         let first = match start.zone {
             None => 0,
-            Some(id) => zones.iter().position(|h| h.zone == id).ok_or_else(|| {
-                missing_journal(format!("zone {id}, where the checkpoint's replay begins"))
-            })?,
+            Some(id) => zones
+                .iter()
+                .position(|h| h.zone == id)
+                // It was full and nothing in it lives: the next zone begins where it ended.
+                .or_else(|| zones.iter().position(|h| h.first_lsn == start.lsn))
+                .ok_or_else(|| {
+                    missing_journal(format!("zone {id}, where the checkpoint's replay begins"))
+                })?,
         };
         let zones = zones.get(first..).unwrap_or_default();
         let mut tail = Tail { next_lsn: start.lsn, time_ms: start.time_ms, ..Tail::default() };
@@ -163,7 +171,7 @@ impl Replay<'_> {
         for (ordinal, zone) in zones.iter().enumerate() {
             let next = zones.get(ordinal + 1);
             let end_lsn = next.map(|next| next.first_lsn);
-            let resumed = ordinal == 0 && start.zone.is_some();
+            let resumed = start.zone == Some(zone.zone);
             let mut offset = if resumed { start.offset } else { ZONE_DATA_OFFSET };
             let mut previous_crc = if resumed { None } else { Some(0) };
             loop {
@@ -203,7 +211,8 @@ impl Replay<'_> {
             }
         }
         if let Some((zone, batch)) = held {
-            if self.data_is_whole(&batch)? {
+            // A zone is only begun when all before it is durable.
+            if tail.zone != Some(zone) || self.data_is_whole(&batch)? {
                 self.apply_batch(zone, &batch)?;
             } else if tail.zone != Some(zone) {
                 // A zone made after it says that it was acknowledged.
@@ -393,13 +402,21 @@ impl Replay<'_> {
         Ok(Change::CreateSpace { space, key, wrapped: wrapped.to_vec() })
     }
 
-    /// True when every blob the batch brings can be read back as it was written.
+    /// True when all that the batch places in other zones can be read back as it was written.
     fn data_is_whole(&self, batch: &Batch) -> Result<bool> {
         let mut whole = true;
         for_each_record(&batch.records, &mut |_, _, body| {
-            if let RecordBody::Blob { place, .. } = body {
-                whole = whole && place_is_whole(self.media, &place)?;
-            }
+            whole = whole
+                && match body {
+                    RecordBody::Blob { place, .. } => {
+                        place.all_extents().all(|extent| self.zones.contains(&extent.zone))
+                            && place_is_whole(self.media, &place)?
+                    }
+                    RecordBody::MoveRecord { to, .. } => {
+                        self.zones.contains(&to.zone) && record_is_whole(self.media, to)?
+                    }
+                    _ => true,
+                };
             Ok(())
         })
         .map_err(|error| match error {
@@ -425,6 +442,16 @@ pub(crate) fn place_is_whole(media: &dyn Media, place: &BlobPlace) -> Result<boo
         }
     }
     Ok(true)
+}
+
+/// True when a record lies where it should.
+fn record_is_whole(media: &dyn Media, location: Location) -> Result<bool> {
+    let mut data = vec![0; location.len as usize];
+    match media.read(location.zone, location.offset.into(), &mut data) {
+        Ok(()) => Ok(crate::read::verify_record(&data, location).is_ok()),
+        Err(Error::NotFound(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// CRC-32 of a run of bytes in a zone.
@@ -470,22 +497,35 @@ pub(crate) fn for_each_record(
 fn read_headers(media: &dyn Media, root: &Root) -> Result<(Vec<ZoneHeader>, Vec<ZoneId>)> {
     let (mut headers, mut blank) = (Vec::new(), Vec::new());
     for zone in media.list()? {
-        let mut found = None;
-        for copy in 0..ZONE_DATA_OFFSET / SECTOR_BYTES {
-            let mut bytes = [0; 128];
-            media.read(zone, copy * SECTOR_BYTES, &mut bytes)?;
-            let header = ZoneHeader::decode(&bytes).ok();
-            found = header.filter(|h| h.zone == zone && h.store == root.store);
-            if found.is_some() {
-                break;
+        match read_header(media, zone)? {
+            // Ids are never handed out twice: this is no former life.
+            Some(header) if header.store != root.store => {
+                return Err(Error::Corrupt(Corruption {
+                    zone: Some(zone),
+                    offset: 0,
+                    what: "zone header",
+                    expected: "a zone of this store".to_owned(),
+                    found: "a zone of another store".to_owned(),
+                }));
             }
-        }
-        match found {
             Some(header) => headers.push(header),
             None => blank.push(zone),
         }
     }
     Ok((headers, blank))
+}
+
+/// The header of a zone, from the first copy that is valid; none when neither is.
+pub(crate) fn read_header(media: &dyn Media, zone: ZoneId) -> Result<Option<ZoneHeader>> {
+    for copy in 0..ZONE_DATA_OFFSET / SECTOR_BYTES {
+        let mut bytes = [0; 128];
+        media.read(zone, copy * SECTOR_BYTES, &mut bytes)?;
+        let header = ZoneHeader::decode(&bytes).ok().filter(|header| header.zone == zone);
+        if header.is_some() {
+            return Ok(header);
+        }
+    }
+    Ok(None)
 }
 
 pub(crate) fn corrupt(

@@ -166,6 +166,13 @@ impl SimMedia {
         Self::with_device(device, seed, History::None)
     }
 
+    /// A copy of the device as a process that is killed now would leave it; this one goes on.
+    pub fn fork(&self) -> Self {
+        let mut device = self.state.lock().device.clone();
+        device.restart(&mut SeededRandom::new(0));
+        Self::with_device(device, 1, History::None)
+    }
+
     fn with_device(device: Device, seed: u64, history: History) -> Self {
         let mut state = State {
             device,

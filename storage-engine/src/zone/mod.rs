@@ -18,8 +18,11 @@ use crate::format::{Root, ZONE_DATA_OFFSET, ZoneClass, ZoneHeader};
 use crate::id::{Epoch, Lsn, ZoneId};
 use crate::media::{Media, SECTOR_BYTES, Sector, sector_bytes_mut};
 
-/// Zones kept back from user writes, so that deletes, checkpoints and reclaim always have room.
-pub(crate) const RESERVE_ZONES: u64 = 4;
+/// Zones kept back from user writes, so that removals, checkpoints and reclaim always have room.
+pub(crate) const RESERVE_ZONES: u64 = 6;
+/// Zones kept back from removals and reclaim too, for the checkpoint that frees the journal behind
+/// them.
+const VITAL_ZONES: u64 = 2;
 
 /// Zone ids set aside at a time.
 pub(crate) const ZONE_IDS_STEP: u32 = 1024;
@@ -81,8 +84,10 @@ impl std::fmt::Debug for Zones {
 pub(crate) enum Claim {
     /// A user's write: keeps away from the reserve.
     User,
-    /// The engine's own work: may use the reserve.
+    /// Removals and reclaim: may use the reserve, but for its last zones.
     Engine,
+    /// What gives room back or lets the store open: may use all.
+    Vital,
 }
 
 impl Zones {
@@ -133,12 +138,31 @@ impl Zones {
         self.low_space.load(Ordering::Relaxed)
     }
 
-    /// Looks at the device's room anew.
-    pub(crate) fn refresh_space(&self) -> Result<()> {
+    /// Looks at the device's room anew; answers the bytes that zones can still be made of.
+    pub(crate) fn refresh_space(&self) -> Result<u64> {
         let free = self.media.capacity()?.free_bytes;
         let low = free < RESERVE_ZONES * self.zone_bytes();
         self.low_space.store(low, Ordering::Relaxed);
+        Ok(free)
+    }
+
+    /// Refuses a value of `len` bytes that there is no room for. The open zone may have up to a zone's
+    /// room left, so that much is allowed on top; what then does not fit fails where room runs out.
+    pub(crate) fn admit(&self, len: u64) -> Result<()> {
+        if len < self.zone_bytes() && !self.is_low_on_space() {
+            return Ok(());
+        }
+        let free = self.refresh_space()?;
+        let usable = free.saturating_sub(RESERVE_ZONES * self.zone_bytes());
+        if self.is_low_on_space() || len > usable + self.zone_bytes() {
+            return Err(Error::Busy(Shortage::Space));
+        }
         Ok(())
+    }
+
+    /// Zones that can still be made.
+    pub(crate) fn free_zones(&self) -> Result<u64> {
+        Ok(self.media.capacity()?.free_bytes / self.zone_bytes())
     }
 
     /// Makes a zone. Its header is written, not yet synced: the first sync of its content covers it.
@@ -149,11 +173,14 @@ impl Zones {
         ordinal: u32,
         claim: Claim,
     ) -> Result<Arc<Zone>> {
-        if claim == Claim::User {
+        let kept_back = match claim {
+            Claim::User => RESERVE_ZONES,
+            Claim::Engine => VITAL_ZONES,
+            Claim::Vital => 0,
+        };
+        if self.free_zones()? < kept_back {
             self.refresh_space()?;
-            if self.is_low_on_space() {
-                return Err(Error::Busy(Shortage::Space));
-            }
+            return Err(Error::Busy(Shortage::Space));
         }
         let id = self.next_id()?;
         self.media.create(self.epoch, id).map_err(|error| match error {
