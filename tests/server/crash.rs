@@ -5,6 +5,10 @@
 //!   conditions only, so that each acknowledged condition can be held against the store later.
 //! - `LODESTORE_CRASH_ROUNDS` sets the number of kills (20 when it is not set, thousands for the
 //!   long form), `LODESTORE_CRASH_SEED` repeats a run's choices.
+//! - Uploads of several parts and locked versions have models of their own.
+
+mod locks;
+mod uploads;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -69,6 +73,8 @@ struct Worker {
     lines: Vec<String>,
     line_doubt: Option<String>,
     claims: Vec<String>,
+    uploads: uploads::Uploads,
+    locks: locks::Locks,
     random: Random,
     sequence: u64,
     acknowledged: u64,
@@ -85,11 +91,14 @@ fn acknowledged_writes_survive_kill() {
         .env("LODESTORE_ZONE_BYTES", "4MiB")
         .env("LODESTORE_CHECKPOINT_BYTES", "2MiB")
         .env("LODESTORE_CAPACITY_BYTES", "1GiB")
+        .env("LODESTORE_SMALL_PARTS", "true")
         .start();
     let plain = Bucket::create(&server.client(), "crash");
     let versioned = Bucket::create_versioned(&server.client(), "crash-versions");
-    let mut workers: Vec<Worker> =
-        (0..WORKERS).map(|number| Worker::new(number, &plain, &versioned, random.next())).collect();
+    let locked = Bucket::create_locked(&server.client(), "crash-locks");
+    let mut workers: Vec<Worker> = (0..WORKERS)
+        .map(|number| Worker::new(number, [&plain, &versioned, &locked], random.next()))
+        .collect();
     for round in 0..rounds {
         let work = Duration::from_millis(200 + u64::try_from(random.below(800)).unwrap());
         plain.seen_at(&server).store("ledger", "");
@@ -110,8 +119,14 @@ fn acknowledged_writes_survive_kill() {
         }
         verify_shared(&plain.seen_at(&server), &workers);
     }
-    let acknowledged: u64 = workers.iter().map(|worker| worker.acknowledged).sum();
-    println!("{acknowledged} acknowledged writes in {rounds} rounds");
+    let sum = |count: fn(&Worker) -> u64| workers.iter().map(count).sum::<u64>();
+    let acknowledged = sum(|worker| worker.acknowledged);
+    let uploads = sum(|worker| worker.uploads.completed);
+    let locks = sum(|worker| worker.locks.acknowledged);
+    println!(
+        "{acknowledged} acknowledged writes, {uploads} uploads and {locks} changes of locked \
+         versions in {rounds} rounds"
+    );
     assert!(acknowledged > rounds * 20, "{acknowledged} writes are no load");
     assert!(server.stop().success());
     let data = server.data();
@@ -151,7 +166,8 @@ impl Bucket {
 }
 
 impl Worker {
-    fn new(number: usize, plain: &Bucket, versioned: &Bucket, seed: u64) -> Self {
+    fn new(number: usize, buckets: [&Bucket; 3], seed: u64) -> Self {
+        let [plain, versioned, locked] = buckets;
         let name = format!("worker{number}");
         let keys =
             |kind: &'static str| (0..KEYS).map(move |key| format!("worker{number}/{kind}{key:02}"));
@@ -164,6 +180,8 @@ impl Worker {
             lines: Vec::new(),
             line_doubt: None,
             claims: Vec::new(),
+            uploads: uploads::Uploads::new(&name, plain.clone(), seed),
+            locks: locks::Locks::new(&name, locked.clone(), seed),
             random: Random::new(seed),
             sequence: 0,
             acknowledged: 0,
@@ -175,6 +193,8 @@ impl Worker {
     fn meet(&mut self, server: &Server, round: u64) {
         self.plain = self.plain.seen_at(server);
         self.versioned = self.versioned.seen_at(server);
+        self.uploads.meet(server);
+        self.locks.meet(server);
         if self.line_doubt.as_ref().is_none_or(|line| !line.contains(&format!("round{round}-"))) {
             self.line_doubt = None;
             self.lines.retain(|line| line.contains(&format!("round{round}-")));
@@ -211,9 +231,11 @@ impl Worker {
 
     fn step(&mut self) -> Step {
         match self.random.below(100) {
-            0..28 => self.put(false),
-            28..36 => self.put(true),
-            36..44 => self.upload(),
+            0..18 => self.put(false),
+            18..24 => self.put(true),
+            24..34 => self.uploads.step(),
+            34..40 => self.locks.step(),
+            40..44 => self.upload(),
             44..52 => self.copy(),
             52..60 => self.delete(),
             60..63 => self.delete_many(),
@@ -452,6 +474,8 @@ impl Worker {
         self.verify_plain();
         self.verify_listing();
         self.verify_versions();
+        self.uploads.verify();
+        self.locks.verify();
     }
 
     fn verify_plain(&mut self) {

@@ -6,7 +6,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::support::{Bucket, Response, bucket, shared};
 
 /// A day from now and so many days.
-fn days_ahead(days: i64) -> String {
+pub fn days_ahead(days: i64) -> String {
     let when = OffsetDateTime::now_utc() + time::Duration::days(days);
     when.replace_nanosecond(0).expect("zero").format(&Rfc3339).expect("a date")
 }

@@ -19,6 +19,7 @@ mod copy;
 mod corruption;
 mod crash;
 mod full_device;
+mod http2;
 mod linearizable;
 mod listing;
 mod lock;
