@@ -252,7 +252,8 @@ fn a_checkpoint_outlives_the_journal_zone_it_points_into() {
             let name = format!("same{nth}");
             subject.plan_put(ROOT_SPACE, &name, Keep::Null, data(nth, 2_000)).changes.remove(0)
         });
-        let changes = big.chain(subject.plan_put(ROOT_SPACE, "same", Keep::Null, data(1, 1)).changes);
+        let changes =
+            big.chain(subject.plan_put(ROOT_SPACE, "same", Keep::Null, data(1, 1)).changes);
         let plan = Plan { conditions: vec![], changes: changes.collect() };
         subject.commit(plan).unwrap();
         subject.engine().maintain().unwrap();
