@@ -11,36 +11,14 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::config::{ConfigError, Layers, Setting};
-use crate::iam::SecretKey;
+use crate::iam::{SecretKey, is_reachable, weakness};
 use crate::secret_file;
 
 /// Name of the file in the data directory that holds generated root keys.
 pub const FILE_NAME: &str = "root-credentials";
 
-/// Secrets printed in manuals: anyone who can reach the port tries these first.
-const WELL_KNOWN_SECRETS: &[&str] = &[
-    "minioadmin",
-    "minio123",
-    "minioadmin123",
-    "rustfsadmin",
-    "seaweedfs",
-    "lodestore",
-    "password",
-    "password123",
-    "changeme",
-    "secret",
-    "secretkey",
-    "admin123",
-    "12345678",
-    "verySecretKey1",
-    "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-    "h7GhxuBLTrlhVUyxSpUKUV8r/2EI4ngqJxD7iBdBYLhwluN30JaT3Q==",
-];
-
 const ACCESS_KEY_CHARACTERS_MIN: usize = 3;
 const KEY_CHARACTERS_MAX: usize = 128;
-/// Shorter secrets can be guessed over a network.
-const REMOTE_SECRET_CHARACTERS_MIN: usize = 8;
 const FILE_BYTES_MAX: u64 = 4096;
 
 /// Where the root keys came from.
@@ -112,19 +90,12 @@ impl RootCredentials {
 
     /// Refuses a pair that anyone can guess on an address that others can reach.
     pub fn check_exposure(&self, listen: SocketAddr) -> Result<(), ConfigError> {
-        if listen.ip().to_canonical().is_loopback() {
-            return Ok(());
-        }
-        let secret = self.secret_key.expose();
-        let reason = if WELL_KNOWN_SECRETS.contains(&secret) {
-            "the secret key is a well-known one"
-        } else if secret == self.access_key {
-            "the secret key equals the access key"
-        } else if secret.len() < REMOTE_SECRET_CHARACTERS_MIN {
-            "the secret key is shorter than 8 characters"
-        } else {
+        let Some(reason) = weakness(&self.access_key, self.secret_key.expose()) else {
             return Ok(());
         };
+        if !is_reachable(listen) {
+            return Ok(());
+        }
         Err(ConfigError::new(format!(
             "root keys: {reason}, and {listen} can be reached from other machines: \
              set LODESTORE_ROOT_ACCESS_KEY and LODESTORE_ROOT_SECRET_KEY to keys of your own, \

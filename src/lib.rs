@@ -13,6 +13,7 @@ pub mod healthcheck;
 pub mod iam;
 pub mod keys;
 pub mod logging;
+pub mod md5;
 pub mod objects;
 pub mod s3;
 mod secret_file;

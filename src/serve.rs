@@ -6,19 +6,21 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use storage_engine::media::Media;
+use storage_engine::media::{Durability, FileMedia, FileMediaOptions, Media};
 use storage_engine::{Engine, Environment, MasterKey, Options, SystemEnvironment};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::banner::Banner;
 use crate::catalog::Catalog;
-use crate::config::{Config, ConfigError, Layers};
+use crate::config::{BucketKind, BucketSpec, Config, ConfigError, Layers, SmallParts};
 use crate::credentials::{RootCredentials, Source};
 use crate::data_directory::{DataDirectory, Lifetime, remove_ephemeral};
-use crate::iam::{Identities, IdentityError};
+use crate::iam::{Identities, IdentityError, Principal};
 use crate::keys::{KeyringError, LocalKeyring, StoreState};
 use crate::logging;
+use crate::objects::{self, NewBucket, ObjectError, Objects, Versioning};
+use crate::server::{self, Readiness, Server};
 
 /// Why the server did not start or did not stop cleanly.
 #[derive(Debug)]
@@ -35,8 +37,10 @@ pub enum ServeError {
     Listen(SocketAddr, std::io::Error),
     /// The system gives no threads or no signals.
     System(std::io::Error),
-    /// A part is not in this build.
-    Missing(&'static str),
+    /// A bucket of the configuration cannot be made.
+    Bucket(String, ObjectError),
+    /// The store does not verify: this many findings.
+    Damaged(usize),
 }
 
 impl std::fmt::Display for ServeError {
@@ -62,7 +66,8 @@ impl std::fmt::Display for ServeError {
                 write!(f, "listen on {address}: {error}{fix}")
             }
             Self::System(error) => write!(f, "system: {error}"),
-            Self::Missing(part) => write!(f, "{part} is not in this build"),
+            Self::Bucket(name, error) => write!(f, "bucket {name}: {}", error.message()),
+            Self::Damaged(count) => write!(f, "{count} findings: restore what they name"),
         }
     }
 }
@@ -97,9 +102,37 @@ pub fn run(layers: &Layers) -> Result<ExitCode, ServeError> {
     served.map(|()| ExitCode::SUCCESS)
 }
 
-/// Verifies the store in `directory` offline; the exit status is failure when anything is wrong.
-pub fn check(_directory: &Path) -> Result<ExitCode, ServeError> {
-    Err(ServeError::Missing("offline verification"))
+/// Verifies the store in `directory` offline: prints what was read and every finding; the exit
+/// status is failure when there is one.
+pub fn check(directory: &Path) -> Result<ExitCode, ServeError> {
+    let fail = |error| ServeError::Store(directory.to_owned(), error);
+    if !directory.is_dir() {
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        return Err(fail(storage_engine::Error::Io { during: "open", source: missing }));
+    }
+    let media = FileMedia::open(&FileMediaOptions::new(directory)).map_err(fail)?;
+    let keyring = LocalKeyring::open(directory, StoreState::Exists).map_err(ServeError::Keyring)?;
+    let report = storage_engine::check(&media, &keyring).map_err(fail)?;
+    println!(
+        "{} zones ({} unused), {} batches, {} records, {} versions, {} blobs, {} read",
+        report.zones,
+        report.blank_zones,
+        report.batches,
+        report.records,
+        report.versions,
+        report.blobs,
+        crate::config::format_bytes(report.bytes),
+    );
+    for corruption in &report.corruptions {
+        println!("{}", storage_engine::Error::Corrupt(corruption.clone()));
+    }
+    match report.corruptions.len() {
+        0 => {
+            println!("no findings");
+            Ok(ExitCode::SUCCESS)
+        }
+        count => Err(ServeError::Damaged(count)),
+    }
 }
 
 async fn serve(
@@ -111,10 +144,8 @@ async fn serve(
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| ServeError::Listen(config.listen, error))?;
-    let store = Store::open(config, given, directory).await?;
-    let address = listener.local_addr().map_err(ServeError::System)?;
-    announce(config, &store, directory, address);
-    let served = answer(config, &store, listener, signals, directory).await;
+    let (store, identities) = Store::open(config, given, directory).await?;
+    let served = answer(config, &store, identities, listener, signals, directory).await;
     let closed = store.close(directory).await;
     tracing::info!("stopped");
     served.and(closed)
@@ -125,7 +156,6 @@ struct Store {
     root: RootCredentials,
     engine: Engine,
     catalog: Catalog,
-    identities: Arc<Identities>,
     environment: Arc<dyn Environment>,
     /// What the device says about itself, for the banner.
     device: String,
@@ -138,7 +168,7 @@ impl Store {
         config: &Config,
         given: Option<RootCredentials>,
         directory: &DataDirectory,
-    ) -> Result<Self, ServeError> {
+    ) -> Result<(Self, Identities), ServeError> {
         let path = directory.path();
         let fail = |error| ServeError::Store(path.to_owned(), error);
         let (media, device) = open_media(config, directory)?;
@@ -170,14 +200,16 @@ impl Store {
             Engine::open(Arc::clone(&environment), media, master, options).map_err(fail)?;
         let catalog = Catalog::open(engine.clone(), Some(path.join("catalog"))).await;
         let catalog = catalog.map_err(fail)?;
-        Ok(Self { root, identities: Arc::new(identities), engine, catalog, environment, device })
+        Ok((Self { root, engine, catalog, environment, device }, identities))
     }
 
     /// Seals and syncs.
     async fn close(self, directory: &DataDirectory) -> Result<(), ServeError> {
-        let Self { engine, catalog, .. } = self;
-        drop(catalog);
-        engine.close().await.map_err(|error| ServeError::Store(directory.path().to_owned(), error))
+        self.catalog.close().await;
+        self.engine
+            .close()
+            .await
+            .map_err(|error| ServeError::Store(directory.path().to_owned(), error))
     }
 }
 
@@ -186,29 +218,100 @@ fn identities(config: &Config, root: &RootCredentials) -> Result<Identities, Ide
     if let Some(path) = &config.users {
         identities.load_users(path)?;
     }
+    identities.check_exposure(config.listen)?;
     Ok(identities)
 }
 
 /// The device in `directory`, with what it says about itself.
 fn open_media(
-    _config: &Config,
-    _directory: &DataDirectory,
+    config: &Config,
+    directory: &DataDirectory,
 ) -> Result<(Arc<dyn Media>, String), ServeError> {
-    Err(ServeError::Missing("the file device"))
+    let durability = match directory.lifetime() {
+        Lifetime::Permanent => config.durability,
+        // What ends with the process has nothing to keep from a power cut.
+        Lifetime::Ephemeral => Durability::None,
+    };
+    let options = FileMediaOptions {
+        zone_bytes: config.zone_bytes.unwrap_or(0),
+        durability,
+        capacity_bytes: config.capacity_bytes,
+        ..FileMediaOptions::new(directory.path())
+    };
+    let media = FileMedia::open(&options)
+        .map_err(|error| ServeError::Store(directory.path().to_owned(), error))?;
+    let device = media.probe().to_string();
+    Ok((Arc::new(media), device))
+}
+
+/// Makes the buckets of the configuration that are missing; they belong to root.
+async fn make_buckets(objects: &Objects, buckets: &[BucketSpec]) -> Result<(), ServeError> {
+    for BucketSpec { name, kind } in buckets {
+        let new = NewBucket {
+            name: name.clone(),
+            owner: Principal::root().name.to_string(),
+            region: None,
+            versioning: match kind {
+                BucketKind::Plain => Versioning::Unversioned,
+                BucketKind::Versioned | BucketKind::Lock => Versioning::Enabled,
+            },
+            object_lock: *kind == BucketKind::Lock,
+            ownership: None,
+            tags: Vec::new(),
+        };
+        let made = objects.ensure_bucket(new).await;
+        made.map_err(|error| ServeError::Bucket(name.clone(), error))?;
+    }
+    Ok(())
 }
 
 /// Answers requests until the first signal, then lets those in flight finish for `config.drain`.
 async fn answer(
-    _config: &Config,
-    _store: &Store,
-    _listener: TcpListener,
+    config: &Config,
+    store: &Store,
+    identities: Identities,
+    listener: TcpListener,
     mut signals: Signals,
     directory: &DataDirectory,
 ) -> Result<(), ServeError> {
-    let name = signals.next().await;
-    tracing::info!(signal = name, "stopping; a second signal aborts");
-    signals.abort_on_next(directory);
-    Err(ServeError::Missing("the S3 service"))
+    let settings = objects::Settings {
+        region: config.region.clone(),
+        small_parts: match config.small_parts {
+            SmallParts::LastOnly => objects::SmallParts::Refused,
+            SmallParts::Any => objects::SmallParts::Allowed,
+        },
+    };
+    let environment = Arc::clone(&store.environment);
+    let objects = Objects::new(store.engine.clone(), store.catalog.clone(), environment, settings);
+    make_buckets(&objects, &config.buckets).await?;
+    let sweeper = tokio::spawn({
+        let objects = objects.clone();
+        async move { objects.keep_swept().await }
+    });
+    let readiness = Readiness::default();
+    let engine = store.engine.clone();
+    let server = Server::new(
+        crate::s3::service(objects),
+        identities,
+        move || engine.stats(),
+        readiness.clone(),
+        server::Settings {
+            domains: config.domains.clone(),
+            drain: config.drain,
+            ..server::Settings::default()
+        },
+    );
+    announce(config, store, directory, listener.local_addr().map_err(ServeError::System)?);
+    readiness.set_ready();
+    server
+        .serve(listener, async move {
+            let name = signals.next().await;
+            tracing::info!(signal = name, "stopping; a second signal aborts");
+            signals.abort_on_next(directory);
+        })
+        .await;
+    sweeper.abort();
+    Ok(())
 }
 
 /// The banner on a terminal, one event elsewhere.

@@ -257,3 +257,6 @@ impl fmt::Debug for Catalog {
         f.debug_struct("Catalog").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -17,6 +19,9 @@ use tokio::sync::oneshot;
 
 use super::limits::{ROW_BYTES_MAX, VIEW_CACHE_BYTES, VIEW_QUEUE_MAX, VIEW_WAIT};
 use super::row::Row;
+
+/// Only the owner may look into a view.
+const DIRECTORY_MODE: u32 = 0o700;
 
 /// The rows of a view by record name.
 pub(super) type Rows = BTreeMap<Bytes, Row>;
@@ -119,6 +124,8 @@ fn serve(directory: &Path, opened: oneshot::Sender<Rows>, changes: &Receiver<Vec
 /// Opens the database and reads all of it.
 fn load(directory: &Path) -> Result<(sled::Db, Rows), String> {
     guarded(|| {
+        // sled would let everyone look in.
+        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory)?;
         let database = sled::Config::new()
             .path(directory)
             .mode(sled::Mode::LowSpace)
@@ -174,6 +181,8 @@ fn remove(directory: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::super::CatalogRecord;
     use super::*;
 
@@ -197,6 +206,8 @@ mod tests {
         let directory = parent.path().join("view");
         let (view, rows) = reopen(&directory).await;
         assert!(rows.is_empty());
+        let mode = std::fs::metadata(&directory).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, DIRECTORY_MODE);
         assert!(view.offer(vec![set("bucket/a", 1), set("bucket/b", 2)]));
         assert!(view.offer(vec![ViewChange::Remove(Bytes::from_static(b"bucket/a"))]));
         assert!(view.offer(vec![set("bucket/b", 3)]));

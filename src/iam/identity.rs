@@ -6,12 +6,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{Principal, ROOT_NAME, SecretKey};
+use super::{Principal, ROOT_NAME, SecretKey, is_reachable, weakness};
 
 /// A users file larger than this is not one.
 const USERS_FILE_BYTES_MAX: u64 = 4 << 20;
@@ -21,8 +22,8 @@ const USERS_MAX: usize = 10_000;
 const NAME_CHARS_MAX: usize = 64;
 /// AWS takes 16 to 128; MinIO, whose variables we accept, takes 3.
 const ACCESS_KEY_CHARS: std::ops::RangeInclusive<usize> = 3..=128;
-/// MinIO takes 8 and more; AWS makes 40.
-const SECRET_KEY_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
+/// AWS makes 40. A short one does where nobody else can try: [`Identities::check_exposure`].
+const SECRET_KEY_BYTES: std::ops::RangeInclusive<usize> = 1..=128;
 
 /// A principal with the key that proves it.
 #[derive(Debug)]
@@ -84,6 +85,21 @@ impl Identities {
         Ok(())
     }
 
+    /// Refuses an identity that anyone can guess on an address that others can reach.
+    pub fn check_exposure(&self, listen: SocketAddr) -> Result<(), IdentityError> {
+        if !is_reachable(listen) {
+            return Ok(());
+        }
+        let guessed = self.by_access_key.values().find_map(|identity| {
+            let reason = weakness(&identity.access_key, identity.secret_key.expose())?;
+            Some((identity.principal.name.to_string(), reason))
+        });
+        match guessed {
+            Some((name, reason)) => Err(IdentityError::Guessable { name, reason, listen }),
+            None => Ok(()),
+        }
+    }
+
     /// The identity that `access_key` names.
     pub fn find(&self, access_key: &str) -> Option<&Identity> {
         self.by_access_key.get(access_key)
@@ -106,7 +122,7 @@ impl Identities {
         if !ACCESS_KEY_CHARS.contains(&access_key.len()) || !access_key.bytes().all(plain) {
             return Err(IdentityError::AccessKey { name });
         }
-        if !SECRET_KEY_CHARS.contains(&secret_key.expose().len()) {
+        if !SECRET_KEY_BYTES.contains(&secret_key.expose().len()) {
             return Err(IdentityError::SecretKey { name });
         }
         if self.by_access_key.contains_key(&access_key) {
@@ -170,6 +186,15 @@ pub enum IdentityError {
         /// Whose.
         name: String,
     },
+    /// A secret key that anyone can guess, where others can try.
+    Guessable {
+        /// Whose.
+        name: String,
+        /// Why it can be guessed.
+        reason: &'static str,
+        /// What others can reach.
+        listen: SocketAddr,
+    },
 }
 
 impl std::fmt::Display for IdentityError {
@@ -207,8 +232,13 @@ impl std::fmt::Display for IdentityError {
             Self::SecretKey { name } => write!(
                 f,
                 "secret key of {name:?} is not {} to {} bytes long",
-                SECRET_KEY_CHARS.start(),
-                SECRET_KEY_CHARS.end()
+                SECRET_KEY_BYTES.start(),
+                SECRET_KEY_BYTES.end()
+            ),
+            Self::Guessable { name, reason, listen } => write!(
+                f,
+                "user {name:?}: {reason}, and {listen} can be reached from other machines: give \
+                 the user another key, or listen on 127.0.0.1"
             ),
         }
     }
@@ -241,6 +271,8 @@ fn check_name(name: &str) -> Result<(), IdentityError> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::{Identities, IdentityError, SecretKey};
 
     fn root() -> Identities {
@@ -273,7 +305,7 @@ mod tests {
             (r#"{"name":"","access_key":"AKA","secret_key":"password"}"#, "user name \"\""),
             (r#"{"name":"a b","access_key":"AKA","secret_key":"password"}"#, "user name"),
             (r#"{"name":"al","access_key":"A/KA","secret_key":"password"}"#, "access key of"),
-            (r#"{"name":"al","access_key":"AKA","secret_key":"short"}"#, "secret key of"),
+            (r#"{"name":"al","access_key":"AKA","secret_key":""}"#, "secret key of"),
             (r#"{"name":"al","access_key":"rootkey","secret_key":"password"}"#, "two identities"),
             (r#"{"name":"al","access_key":"AKA","secret_key":"password","x":1}"#, "line 1"),
             (r#"{"name":"al","access_key":"AKA"}"#, "line 1"),
@@ -285,7 +317,20 @@ mod tests {
         ] {
             let error = with_users(users).unwrap_err().to_string();
             assert!(error.contains(expected), "{error} should contain {expected}");
-            assert!(!error.contains("password") && !error.contains("short"), "{error}");
+            assert!(!error.contains("password"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_user_whom_anyone_can_guess_stays_on_this_machine() {
+        let exposed: SocketAddr = "0.0.0.0:9000".parse().unwrap();
+        for (secret, refused) in [("password", true), ("shy1", true), ("fX2k-91lmQ", false)] {
+            let user = format!(r#"{{"name":"al","access_key":"AKA","secret_key":"{secret}"}}"#);
+            let identities = with_users(&user).unwrap();
+            assert_eq!(identities.check_exposure("127.0.0.1:9000".parse().unwrap()), Ok(()));
+            let error = identities.check_exposure(exposed).err().map(|error| error.to_string());
+            assert_eq!(error.is_some(), refused, "{secret}");
+            assert!(error.is_none_or(|error| error.contains("al") && !error.contains(secret)));
         }
     }
 

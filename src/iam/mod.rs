@@ -5,6 +5,7 @@
 //!   never looks at how the request was written on the wire.
 //! - What no rule allows is denied.
 
+mod guessable;
 mod identity;
 mod secret;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+pub use guessable::{is_reachable, weakness};
 pub use identity::{Identities, Identity, IdentityError};
 pub use secret::SecretKey;
 

@@ -1,14 +1,16 @@
 //! Hashing content on its way through: MD5 for the entity tag, and the checksums asked for.
 
+use bytes::Bytes;
 use md5::{Digest as _, Md5};
 
 use super::checksum::PartChecksum;
 use super::limits::{HASH_PIECE_BYTES, HASH_TURN_BYTES};
 use crate::checksum::{Algorithm, Hasher};
+use crate::md5::Md5Stream;
 
 /// Hashes running over content.
 pub(super) struct Digester {
-    md5: Md5,
+    md5: Md5Stream,
     hashers: Vec<Hasher>,
     size: u64,
 }
@@ -33,21 +35,22 @@ impl Digester {
                 hashers.push(Hasher::new(algorithm));
             }
         }
-        Self { md5: Md5::new(), hashers, size: 0 }
+        Self { md5: Md5Stream::new(), hashers, size: 0 }
     }
 
-    /// Adds bytes, all hashes piece by piece so that a piece is in the cache once; lets other
+    /// Adds bytes. The checksums run piece by piece so that a piece is in the cache once, and other
     /// tasks have the worker between turns.
-    pub(super) async fn update(&mut self, data: &[u8]) {
-        let mut turns = data.chunks(HASH_TURN_BYTES).peekable();
-        while let Some(turn) = turns.next() {
+    pub(super) async fn update(&mut self, data: &Bytes) {
+        let mut rest = data.clone();
+        while !rest.is_empty() {
+            let turn = rest.split_to(rest.len().min(HASH_TURN_BYTES));
+            self.md5.update(&turn).await;
             for piece in turn.chunks(HASH_PIECE_BYTES) {
-                self.md5.update(piece);
                 for hasher in &mut self.hashers {
                     hasher.update(piece);
                 }
             }
-            if turns.peek().is_some() {
+            if !rest.is_empty() {
                 tokio::task::yield_now().await;
             }
         }
@@ -60,13 +63,13 @@ impl Digester {
     }
 
     /// Ends all hashes.
-    pub(super) fn finish(self) -> Digests {
+    pub(super) async fn finish(self) -> Digests {
         let checksums = self
             .hashers
             .into_iter()
             .map(|hasher| PartChecksum { algorithm: hasher.algorithm(), digest: hasher.finish() })
             .collect();
-        Digests { size: self.size, md5: self.md5.finalize().into(), checksums }
+        Digests { size: self.size, md5: self.md5.finish().await, checksums }
     }
 }
 
@@ -90,20 +93,21 @@ mod tests {
     async fn pieces_do_not_change_the_digests() {
         let content: Vec<u8> = (0..1_000_003_u32).map(|i| (i % 251) as u8).collect();
         let mut whole = Digester::new(&Algorithm::ALL);
+        let content = Bytes::from(content);
         whole.update(&content).await;
         let mut pieces = Digester::new(&Algorithm::ALL);
         for piece in content.chunks(77_777) {
-            pieces.update(piece).await;
+            pieces.update(&content.slice_ref(piece)).await;
         }
         assert_eq!(pieces.size(), 1_000_003);
-        let whole = whole.finish();
+        let whole = whole.finish().await;
         assert_eq!(whole.md5, md5_of(&content));
-        assert_eq!(pieces.finish(), whole);
+        assert_eq!(pieces.finish().await, whole);
     }
 
-    #[test]
-    fn an_algorithm_named_twice_runs_once() {
-        let digests = Digester::new(&[Algorithm::Crc32, Algorithm::Crc32]).finish();
+    #[tokio::test]
+    async fn an_algorithm_named_twice_runs_once() {
+        let digests = Digester::new(&[Algorithm::Crc32, Algorithm::Crc32]).finish().await;
         assert_eq!(digests.checksums.len(), 1);
         assert!(digests.checksum(Algorithm::Crc32).is_some());
         assert!(digests.checksum(Algorithm::Sha1).is_none());

@@ -51,11 +51,13 @@ impl Bucket {
         self.change_lock(key, version, LockChange::LegalHold(hold), Bypass::None).await
     }
 
-    /// True when a legal hold is on. A version that never had one reads as off: nothing is kept
-    /// that would tell it from one whose hold was lifted.
+    /// True when a legal hold is on; [`ObjectError::NoSuchLock`] when nobody ever locked the
+    /// version. One with a retention reads as off, whether it was held or not: nothing is kept that
+    /// would tell the two apart.
     pub fn legal_hold(&self, key: &str, version: Option<VersionId>) -> Result<bool> {
         let entry = self.lockable(key, version)?;
-        Ok(self.engine().lock_of(&entry).is_some_and(|lock| lock.legal_hold))
+        let lock = self.engine().lock_of(&entry);
+        lock.map(|lock| lock.legal_hold).ok_or(ObjectError::NoSuchLock)
     }
 
     /// The lock of a new version: what was asked for, else the bucket's default.
@@ -119,7 +121,9 @@ fn lock_for(
         retention: request.retention.or(default),
         legal_hold: request.legal_hold.unwrap_or(false),
     };
-    Ok((!lock.is_clear()).then_some(lock))
+    // A hold that was asked to be off is kept as that.
+    let is_kept = !lock.is_clear() || request.legal_hold.is_some();
+    Ok(is_kept.then_some(lock))
 }
 
 fn check_future(retention: Retention, now_ms: u64) -> Result<()> {
@@ -170,6 +174,8 @@ mod tests {
         assert_eq!(lock_for(Some(&bare), LockRequest::default(), 5), Ok(None));
         let held = LockRequest { retention: None, legal_hold: Some(true) };
         assert!(lock_for(Some(&bare), held, 5).unwrap().unwrap().legal_hold);
+        let off = LockRequest { retention: None, legal_hold: Some(false) };
+        assert_eq!(lock_for(Some(&bare), off, 5), Ok(Some(Lock::default())));
     }
 
     #[test]

@@ -79,3 +79,6 @@ pub use upload_id::UploadId;
 pub use version_id::VersionId;
 
 pub use storage_engine::{Bypass, Retention, RetentionMode};
+
+#[cfg(test)]
+mod tests;

@@ -88,7 +88,8 @@ impl Bucket {
             digester.update(&piece).await;
             writer.write(piece).await?;
         }
-        Ok((writer.finish().await?, digester.finish()))
+        let (value, digests) = futures::join!(writer.finish(), digester.finish());
+        Ok((value?, digests))
     }
 }
 

@@ -7,7 +7,6 @@ use parking_lot::RwLock;
 use storage_engine::{Engine, Environment};
 
 use super::bucket::{BucketState, NewBucket};
-use super::bucket_record::Versioning;
 use super::error::{ObjectError, Result};
 use crate::catalog::Catalog;
 
@@ -62,65 +61,18 @@ impl Objects {
         &self.shared.settings
     }
 
-    /// Makes the buckets of `LODESTORE_BUCKETS` (`a,b:versioned,c:lock`) that do not exist yet.
-    pub async fn make_buckets(&self, list: &str, owner: &str) -> Result<()> {
-        for text in list.split(',').map(str::trim).filter(|text| !text.is_empty()) {
-            let new = wanted_bucket(text, owner)?;
-            match self.bucket(&new.name) {
-                Ok(_) => {}
-                Err(ObjectError::NoSuchBucket) => drop(self.create_bucket(new).await?),
-                Err(error) => return Err(error),
-            }
+    /// Makes a bucket unless one of that name exists.
+    pub async fn ensure_bucket(&self, new: NewBucket) -> Result<()> {
+        match self.bucket(&new.name) {
+            Ok(_) => Ok(()),
+            Err(ObjectError::NoSuchBucket) => self.create_bucket(new).await.map(drop),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
-}
-
-/// One element of the list of buckets to make.
-fn wanted_bucket(text: &str, owner: &str) -> Result<NewBucket> {
-    let (name, feature) = text.split_once(':').unwrap_or((text, ""));
-    let (versioning, object_lock) = match feature {
-        "" => (Versioning::Unversioned, false),
-        "versioned" => (Versioning::Enabled, false),
-        "lock" => (Versioning::Enabled, true),
-        other => {
-            return Err(ObjectError::argument(format!(
-                "bucket {name}: unknown feature {other}, known are versioned and lock"
-            )));
-        }
-    };
-    Ok(NewBucket {
-        name: name.to_owned(),
-        owner: owner.to_owned(),
-        region: None,
-        versioning,
-        object_lock,
-        ownership: None,
-        tags: vec![],
-    })
 }
 
 impl std::fmt::Debug for Objects {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Objects").field("settings", &self.shared.settings).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wanted_buckets_have_features() {
-        for (text, versioning, object_lock) in [
-            ("plain", Versioning::Unversioned, false),
-            ("b:versioned", Versioning::Enabled, false),
-            ("c:lock", Versioning::Enabled, true),
-        ] {
-            let new = wanted_bucket(text, "root").unwrap();
-            assert_eq!((new.versioning, new.object_lock), (versioning, object_lock), "{text}");
-            assert!(!new.name.contains(':'));
-        }
-        assert!(wanted_bucket("d:magic", "root").is_err());
     }
 }

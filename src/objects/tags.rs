@@ -11,7 +11,7 @@ use super::limits::{
 use super::meta::ObjectMeta;
 use super::version_id::VersionId;
 
-/// Tags that were checked against the rules, in the order they were given.
+/// Tags that were checked against the rules, in the order of their keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TagSet(pub(super) Vec<(String, String)>);
 
@@ -26,7 +26,7 @@ pub enum TagTarget {
 
 impl TagSet {
     /// Checks tags against S3's rules.
-    pub fn new(target: TagTarget, tags: Vec<(String, String)>) -> Result<Self> {
+    pub fn new(target: TagTarget, mut tags: Vec<(String, String)>) -> Result<Self> {
         let (tags_max, too_many) = match target {
             TagTarget::Object => (OBJECT_TAGS_MAX, "Object tags cannot be greater than 10"),
             TagTarget::Bucket => (BUCKET_TAGS_MAX, "Bucket tag count cannot be greater than 50"),
@@ -34,9 +34,8 @@ impl TagSet {
         if tags.len() > tags_max {
             return Err(ObjectError::InvalidTag(too_many));
         }
-        let mut names: Vec<&str> = tags.iter().map(|(name, _)| name.as_str()).collect();
-        names.sort_unstable();
-        if names.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+        tags.sort_unstable();
+        if tags.windows(2).any(|pair| matches!(pair, [(a, _), (b, _)] if a == b)) {
             return Err(ObjectError::InvalidTag("Cannot provide multiple Tags with the same key"));
         }
         for (name, value) in &tags {
@@ -191,9 +190,9 @@ mod tests {
     }
 
     #[test]
-    fn queries_are_decoded() {
+    fn queries_are_decoded_and_sorted() {
         let set = TagSet::from_query("foo=bar&bar&a%20b=c+d").unwrap();
-        assert_eq!(set.0, tags(&[("foo", "bar"), ("bar", ""), ("a b", "c d")]));
+        assert_eq!(set.0, tags(&[("a b", "c d"), ("bar", ""), ("foo", "bar")]));
         assert!(TagSet::from_query("").unwrap().is_empty());
         assert!(TagSet::from_query("a=%ff").is_err());
         assert!(TagSet::from_query("a=1&a=2").is_err());

@@ -3,7 +3,7 @@
 use http::header::{CACHE_CONTROL, ETAG, EXPIRES, HeaderMap, HeaderValue, LAST_MODIFIED};
 use s3s::dto::{ETag, ETagCondition, Timestamp};
 use s3s::header::X_AMZ_VERSION_ID;
-use s3s::{S3Error, S3ErrorCode, S3Result};
+use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
 use super::error::{insert_text, with_headers};
 use super::properties::{http_date, time_ms};
@@ -32,15 +32,34 @@ pub(super) fn read_conditions(
 pub(super) fn write_conditions(
     if_match: Option<&ETagCondition>,
     if_none_match: Option<&ETagCondition>,
-) -> WriteConditions {
-    WriteConditions { if_match: if_match.map(pattern), if_none_match: if_none_match.map(pattern) }
+) -> S3Result<WriteConditions> {
+    Ok(WriteConditions {
+        if_match: if_match.map(match_pattern).transpose()?,
+        if_none_match: if_none_match.map(|asked| pattern(asked, Comparison::Weak)).transpose()?,
+    })
 }
 
-/// The one tag of a condition on a write.
-pub(super) fn pattern(asked: &ETagCondition) -> EtagPattern {
+/// `If-Match` of a write or a delete.
+pub(super) fn match_pattern(asked: &ETagCondition) -> S3Result<EtagPattern> {
+    pattern(asked, Comparison::Strong)
+}
+
+/// The tag of a condition on a write. No tag or more than one is refused: a write that goes on
+/// without its condition destroys what the condition was to keep.
+fn pattern(asked: &ETagCondition, comparison: Comparison) -> S3Result<EtagPattern> {
     match asked {
-        ETagCondition::Any => EtagPattern::Any,
-        ETagCondition::ETag(tag) => tag_pattern(tag),
+        ETagCondition::Any => Ok(EtagPattern::Any),
+        ETagCondition::ETag(tag) if tag.value().is_empty() || tag.value().contains('"') => {
+            Err(s3_error!(
+                InvalidArgument,
+                "If-Match and If-None-Match of a write have exactly one entity tag"
+            ))
+        }
+        ETagCondition::ETag(tag @ ETag::Strong(_)) => Ok(tag_pattern(tag)),
+        ETagCondition::ETag(ETag::Weak(tag)) => Ok(match comparison {
+            Comparison::Strong => EtagPattern::Foreign,
+            Comparison::Weak => EtagPattern::parse(tag),
+        }),
     }
 }
 
@@ -155,6 +174,28 @@ mod tests {
             };
             assert_eq!(matches(Comparison::Strong), strong, "{text}");
             assert_eq!(matches(Comparison::Weak), weak, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_write_has_one_tag() {
+        let own = EtagPattern::parse(TAG);
+        for (text, if_match, if_none_match) in [
+            ("*".to_owned(), EtagPattern::Any, EtagPattern::Any),
+            (TAG.to_owned(), own, own),
+            (format!("\"{TAG}\""), own, own),
+            (format!("W/\"{TAG}\""), EtagPattern::Foreign, own),
+            ("\"ABCORZ\"".to_owned(), EtagPattern::Foreign, EtagPattern::Foreign),
+        ] {
+            let asked = header(&text);
+            let conditions = write_conditions(Some(&asked), Some(&asked)).unwrap();
+            assert_eq!(conditions.if_match, Some(if_match), "{text}");
+            assert_eq!(conditions.if_none_match, Some(if_none_match), "{text}");
+        }
+        for text in ["\"\"", "W/\"\"", "\"a\", \"b\"", "\"a\"b\""] {
+            let asked = header(text);
+            assert!(write_conditions(Some(&asked), None).is_err(), "{text}");
+            assert!(write_conditions(None, Some(&asked)).is_err(), "{text}");
         }
     }
 

@@ -11,10 +11,11 @@ use super::checksum_fields::{ChecksumFields, coverage_name, parse_algorithm, set
 use super::condition::{read_conditions, write_conditions};
 use super::get::part_number;
 use super::multipart::parse_upload;
-use super::properties::{content_headers, timestamp, user_metadata};
+use super::properties::{content_headers, made_version, timestamp, user_metadata};
 use super::put::{AskedLock, asked_tags, lock_request};
 use super::refusal::{
-    check_encryption, check_object_acl, encryption, parse_storage_class, refuse_unbuilt,
+    check_encryption, check_object_acl, encryption, parse_storage_class, refuse_encryption,
+    refuse_unbuilt,
 };
 use super::{Wire, action};
 use crate::objects::{
@@ -102,7 +103,7 @@ pub(super) async fn copy_object(
         copy_object_result: Some(result),
         copy_source_version_id: copied.source_version.map(|version| version.to_string()),
         server_side_encryption: encryption(),
-        version_id: copied.version.map(|version| version.to_string()),
+        version_id: made_version(copied.version),
         ..Default::default()
     }))
 }
@@ -114,6 +115,7 @@ pub(super) async fn upload_part_copy(
 ) -> S3Result<S3Response<UploadPartCopyOutput>> {
     let access = wire.at_object(&request, action::UPLOAD_PART_COPY)?;
     refuse_unbuilt(&request.headers)?;
+    refuse_encryption(&request.headers)?;
     let input = request.input;
     let copy = CopyPart {
         upload: parse_upload(&input.upload_id)?,
@@ -186,7 +188,7 @@ fn target_conditions(headers: &HeaderMap) -> S3Result<crate::objects::WriteCondi
             .map_err(|_| s3_error!(InvalidArgument, "invalid header: {name}")),
     };
     let (if_match, if_none_match) = (condition(IF_MATCH)?, condition(IF_NONE_MATCH)?);
-    Ok(write_conditions(if_match.as_ref(), if_none_match.as_ref()))
+    write_conditions(if_match.as_ref(), if_none_match.as_ref())
 }
 
 /// `COPY` or `REPLACE`.

@@ -6,7 +6,7 @@ use s3s::dto::*;
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use super::caller::{Access, parse_version};
-use super::condition::{pattern, tag_pattern};
+use super::condition::{match_pattern, tag_pattern};
 use super::lock::bypass;
 use super::properties::time_ms;
 use super::refusal::refuse_unbuilt;
@@ -23,7 +23,7 @@ pub(super) async fn delete_object(
     let input = request.input;
     let bypass = bypass(&access, &input.key, input.bypass_governance_retention)?;
     let conditions = DeleteConditions {
-        if_match: input.if_match.as_ref().map(pattern),
+        if_match: input.if_match.as_ref().map(match_pattern).transpose()?,
         size: input.if_match_size.map(parse_size).transpose()?,
         last_modified_ms: input.if_match_last_modified_time.as_ref().map(time_ms),
     };

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use futures::StreamExt as _;
 use futures::stream;
+use http::HeaderMap;
 use http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, EXPIRES,
     IF_RANGE,
 };
-use http::{HeaderMap, StatusCode};
 use s3s::dto::*;
 use s3s::header::X_AMZ_TAGGING_COUNT;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
@@ -22,7 +22,8 @@ use super::lock::{legal_hold_status, mode_name};
 use super::properties::{
     self, DEFAULT_CONTENT_TYPE, exact_timestamp, expires_header, shown_metadata, timestamp,
 };
-use super::refusal::{encryption, refuse_unbuilt};
+use super::refusal::{encryption, refuse_encryption, refuse_unbuilt};
+use super::service::PartialHead;
 use super::{Wire, action, body};
 use crate::objects::{ByteRange, Object, ObjectError, ObjectInfo, PARTS_MAX, ReadConditions};
 
@@ -131,6 +132,7 @@ pub(super) async fn get_object(
 ) -> S3Result<S3Response<GetObjectOutput>> {
     let access = wire.at_object(&request, action::GET_OBJECT)?;
     refuse_unbuilt(&request.headers)?;
+    refuse_encryption(&request.headers)?;
     let read = read_of!(request.input);
     let object = access.object(&request.input.key).await?;
     let view = view(&access, &object, read, &request.headers)?;
@@ -154,18 +156,23 @@ pub(super) async fn head_object(
 ) -> S3Result<S3Response<HeadObjectOutput>> {
     let access = wire.at_object(&request, action::HEAD_OBJECT)?;
     refuse_unbuilt(&request.headers)?;
+    refuse_encryption(&request.headers)?;
     let read = read_of!(request.input);
     let object = access.object(&request.input.key).await?;
     let view = view(&access, &object, read, &request.headers)?;
 
     let output = output_of!(HeadObjectOutput, view);
-    let status = output.content_range.as_ref().map(|_| StatusCode::PARTIAL_CONTENT);
+    let is_partial = output.content_range.is_some();
     let mut headers = expires_header(object.info().meta.headers.expires.as_deref());
     if let Some(count) = tag_count(&access, object.info()) {
         insert_text(&mut headers, X_AMZ_TAGGING_COUNT, count.to_string());
     }
     headers.extend(overrides(request.input));
-    Ok(S3Response { status, ..S3Response::with_headers(output, headers) })
+    let mut response = S3Response::with_headers(output, headers);
+    if is_partial {
+        response.extensions.insert(PartialHead);
+    }
+    Ok(response)
 }
 
 /// `response-*` of a HEAD; s3s writes those of a GET itself.

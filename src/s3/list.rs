@@ -6,8 +6,10 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 use super::caller::{owner_of, parse_version};
 use super::checksum_fields::coverage_name;
 use super::encoding::KeyEncoding;
+use super::list_versions_xml::{Row, VersionsDocument};
 use super::multipart::algorithm_name;
 use super::properties::{size, timestamp};
+use super::service::Document;
 use super::{Wire, action};
 use crate::objects::{
     List, ListItem, ListPage, PAGE_ITEMS_MAX, PageToken, VersionList, VersionMarker,
@@ -113,17 +115,11 @@ pub(super) async fn list_versions(
     };
 
     let owner = owner_of(access.bucket.owner());
-    let (markers, versions): (Vec<_>, Vec<_>) =
-        page.items.into_iter().partition(|item| item.is_marker);
     let (next_key, next_version) = match page.next {
         Some(next) => (Some(encoding.write(&next.key)), next.version.map(|id| id.to_string())),
         None => (None, None),
     };
-    Ok(S3Response::new(ListObjectVersionsOutput {
-        common_prefixes: common_prefixes(&page.prefixes, encoding),
-        delete_markers: Some(
-            markers.into_iter().map(|item| shown_marker(item, &owner, encoding)).collect(),
-        ),
+    let head = ListObjectVersionsOutput {
         delimiter: shown_delimiter(&list.delimiter, encoding),
         encoding_type: encoding.echo(),
         is_truncated: Some(next_key.is_some()),
@@ -133,12 +129,21 @@ pub(super) async fn list_versions(
         next_key_marker: next_key,
         next_version_id_marker: next_version,
         prefix: Some(encoding.write(&list.prefix)),
-        request_charged: None,
         version_id_marker: Some(version_marker),
-        versions: Some(
-            versions.into_iter().map(|item| shown_version(item, &owner, encoding)).collect(),
-        ),
-    }))
+        ..Default::default()
+    };
+    let shown = |item: ListItem| match item.is_marker {
+        true => Row::Marker(shown_marker(item, &owner, encoding)),
+        false => Row::Version(shown_version(item, &owner, encoding)),
+    };
+    let document = VersionsDocument {
+        head,
+        rows: page.items.into_iter().map(shown).collect(),
+        prefixes: common_prefixes(&page.prefixes, encoding).unwrap_or_default(),
+    };
+    let mut response = S3Response::new(ListObjectVersionsOutput::default());
+    response.extensions.insert(Document(document.write()?));
+    Ok(response)
 }
 
 /// How many items a page may have: what was asked for, cut to S3's limit.

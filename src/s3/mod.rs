@@ -21,12 +21,15 @@ mod encoding;
 mod error;
 mod get;
 mod list;
+mod list_versions_xml;
 mod lock;
 mod multipart;
 mod properties;
 mod put;
 mod refusal;
 mod service;
+#[cfg(test)]
+mod service_tests;
 mod tagging;
 mod unconfigured;
 

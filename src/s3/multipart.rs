@@ -14,9 +14,9 @@ use super::condition::write_conditions;
 use super::encoding::KeyEncoding;
 use super::get::part_number;
 use super::list::{common_prefixes, page_limit};
-use super::properties::{size, timestamp};
+use super::properties::{made_version, size, timestamp};
 use super::put::{attributes, promise, sdk_algorithm};
-use super::refusal::{encryption, refuse_unbuilt};
+use super::refusal::{encryption, refuse_encryption, refuse_unbuilt};
 use super::{Wire, action, body};
 use crate::checksum::{Algorithm, Coverage};
 use crate::objects::{
@@ -61,6 +61,7 @@ pub(super) async fn upload_part(
 ) -> S3Result<S3Response<UploadPartOutput>> {
     let access = wire.at_object(&request, action::UPLOAD_PART)?;
     refuse_unbuilt(&request.headers)?;
+    refuse_encryption(&request.headers)?;
     let promise = promise(&mut request)?;
     let algorithm = sdk_algorithm(&request.headers, request.input.checksum_algorithm.as_ref())?;
     let input = request.input;
@@ -100,7 +101,7 @@ pub(super) async fn complete(
     let complete = Complete {
         upload: parse_upload(&input.upload_id)?,
         parts: parse_parts(input.multipart_upload)?,
-        conditions: write_conditions(input.if_match.as_ref(), input.if_none_match.as_ref()),
+        conditions: write_conditions(input.if_match.as_ref(), input.if_none_match.as_ref())?,
         checksum,
         coverage: input.checksum_type.as_ref().map(parse_coverage).transpose()?,
         size: input.mpu_object_size.map(parse_size).transpose()?,
@@ -115,7 +116,7 @@ pub(super) async fn complete(
         key: Some(input.key),
         location: Some(location),
         server_side_encryption: encryption(),
-        version_id: completed.version.map(|version| version.to_string()),
+        version_id: made_version(completed.version),
         ..Default::default()
     };
     if let Some(checksum) = &completed.checksum {

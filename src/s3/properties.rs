@@ -6,6 +6,7 @@ use s3s::dto::{Metadata, Timestamp, TimestampFormat};
 use s3s::{S3Request, S3Result, s3_error};
 
 use super::service::SetAside;
+use crate::objects::VersionId;
 
 /// What an object is served as when its writer did not say.
 pub(super) const DEFAULT_CONTENT_TYPE: &str = "binary/octet-stream";
@@ -48,14 +49,23 @@ fn text_of(value: HeaderValue) -> S3Result<String> {
     }
 }
 
-/// `Content-Encoding` without the transfer's own `aws-chunked`.
+/// `Content-Encoding` as it was sent, but without the transfer's own `aws-chunked`.
 pub(super) fn stored_encoding(text: &str) -> Option<String> {
-    let kept: Vec<&str> = text
-        .split(',')
-        .map(str::trim)
-        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked"))
-        .collect();
-    (!kept.is_empty()).then(|| kept.join(","))
+    let transfers = |coding: &str| coding.trim().eq_ignore_ascii_case("aws-chunked");
+    let stored = match text.split(',').any(transfers) {
+        false => text.trim().to_owned(),
+        true => {
+            let kept = text.split(',').filter(|coding| !transfers(coding)).map(str::trim);
+            kept.collect::<Vec<_>>().join(",")
+        }
+    };
+    (!stored.is_empty()).then_some(stored)
+}
+
+/// The version that a write made, as its answer tells it. AWS tells of the null version, which a
+/// write makes while versioning is suspended, only to readers.
+pub(super) fn made_version(version: Option<VersionId>) -> Option<String> {
+    version.filter(|version| *version != VersionId::Null).map(|version| version.to_string())
 }
 
 /// User metadata in the order of its names.
@@ -123,12 +133,21 @@ mod tests {
             ("gzip", Some("gzip")),
             ("gzip,aws-chunked", Some("gzip")),
             ("aws-chunked, gzip", Some("gzip")),
-            ("gzip, br", Some("gzip,br")),
+            ("gzip, br", Some("gzip, br")),
+            (" gzip ,br ", Some("gzip ,br")),
+            ("aws-chunked, aws-chunked", None),
             ("", None),
-            (",", None),
         ] {
             assert_eq!(stored_encoding(sent).as_deref(), stored, "{sent}");
         }
+    }
+
+    #[test]
+    fn a_write_does_not_tell_of_the_null_version() {
+        assert_eq!(made_version(None), None);
+        assert_eq!(made_version(Some(VersionId::Null)), None);
+        let version = VersionId::Sequence(7);
+        assert_eq!(made_version(Some(version)), Some(version.to_string()));
     }
 
     #[test]

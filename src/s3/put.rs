@@ -10,7 +10,7 @@ use super::caller::Access;
 use super::checksum_fields::{ChecksumFields, coverage_name, parse_algorithm, set_checksum_fields};
 use super::condition::write_conditions;
 use super::lock::parse_mode;
-use super::properties::time_ms;
+use super::properties::{made_version, time_ms};
 use super::refusal::{encryption, refuse_unbuilt};
 use super::{Wire, action, body};
 use crate::checksum::Algorithm;
@@ -59,7 +59,7 @@ pub(super) async fn put_object(
     let algorithm = sdk_algorithm(&request.headers, request.input.checksum_algorithm.as_ref())?;
     let input = request.input;
     let put = Put {
-        conditions: write_conditions(input.if_match.as_ref(), input.if_none_match.as_ref()),
+        conditions: write_conditions(input.if_match.as_ref(), input.if_none_match.as_ref())?,
         key: input.key,
         attributes,
         promise,
@@ -73,7 +73,7 @@ pub(super) async fn put_object(
         checksum_type: Some(coverage_name(checksum.coverage)),
         e_tag: Some(ETag::Strong(stored.etag.to_string())),
         server_side_encryption: encryption(),
-        version_id: stored.version.map(|version| version.to_string()),
+        version_id: made_version(stored.version),
         ..Default::default()
     };
     set_checksum_fields!(output, ChecksumFields::with(checksum.algorithm, checksum.text()));

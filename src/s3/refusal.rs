@@ -84,6 +84,17 @@ pub(super) fn check_encryption(encryption: Option<&ServerSideEncryption>) -> S3R
     }
 }
 
+/// Refuses to be told the encryption by an operation that does not choose it: a read, a part.
+pub(super) fn refuse_encryption(headers: &HeaderMap) -> S3Result<()> {
+    match headers.contains_key("x-amz-server-side-encryption") {
+        false => Ok(()),
+        true => Err(s3_error!(
+            InvalidArgument,
+            "x-amz-server-side-encryption header is not supported for this operation."
+        )),
+    }
+}
+
 /// What every object answers about its encryption.
 pub(super) fn encryption() -> Option<ServerSideEncryption> {
     Some(ServerSideEncryption::from_static(ServerSideEncryption::AES256))
@@ -153,5 +164,10 @@ mod tests {
         assert!(check("AES256").is_ok());
         assert_eq!(*check("aws:kms").unwrap_err().code(), S3ErrorCode::NotImplemented);
         assert_eq!(*check("ROT13").unwrap_err().code(), S3ErrorCode::InvalidArgument);
+        let mut headers = HeaderMap::new();
+        assert!(refuse_encryption(&headers).is_ok());
+        headers.insert("x-amz-server-side-encryption", "AES256".parse().unwrap());
+        let refused = refuse_encryption(&headers).unwrap_err();
+        assert_eq!(*refused.code(), S3ErrorCode::InvalidArgument);
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! - A header that S3 ignores when it cannot be read, and s3s refuses, is taken off the request; a
 //!   text that S3 keeps as it came travels beside the request in [`SetAside`].
+//! - A guard of a write without a value is refused, where s3s would write without the guard.
+//! - What s3s writes wrongly is put right by a mark in the answer's extensions.
 //! - The gate has verified and taken off every signature, and put the bucket of a host into the
 //!   path: there is one style of address here, and no key.
 //! - Browser forms are refused before s3s would read them into memory.
@@ -13,13 +15,14 @@ use bytes::Bytes;
 use http::header::{
     CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, RANGE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::dto::{Range, Timestamp, TimestampFormat};
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{Body, HttpError, HttpRequest, HttpResponse, s3_error};
+use s3s::{Body, HttpError, HttpRequest, HttpResponse, S3Error, S3Result, s3_error};
 
 use super::Wire;
+use super::error::insert_text;
 use crate::objects::Objects;
 
 /// XML of a request. The largest legitimate one completes 10,000 parts with a checksum each.
@@ -39,9 +42,37 @@ pub(super) struct SetAside {
     pub(super) content_type: Option<HeaderValue>,
 }
 
+/// Headers that hold a write back or say what must be kept of it. s3s takes an empty one for none.
+const WRITE_GUARDS: [&str; 16] = [
+    "if-match",
+    "if-none-match",
+    "x-amz-copy-source-if-match",
+    "x-amz-copy-source-if-modified-since",
+    "x-amz-copy-source-if-none-match",
+    "x-amz-copy-source-if-unmodified-since",
+    "x-amz-copy-source-range",
+    "x-amz-expected-bucket-owner",
+    "x-amz-if-match-initiated-time",
+    "x-amz-if-match-last-modified-time",
+    "x-amz-if-match-size",
+    "x-amz-mp-object-size",
+    "x-amz-object-lock-legal-hold",
+    "x-amz-object-lock-mode",
+    "x-amz-object-lock-retain-until-date",
+    "x-amz-source-expected-bucket-owner",
+];
+
 /// Marks an answer whose `ETag` element stands without quotes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BareEtag;
+
+/// Marks an answer to `HEAD` that tells of a part: s3s knows no status of it but 200.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PartialHead;
+
+/// An XML document that takes the place of the one s3s wrote.
+#[derive(Debug, Clone)]
+pub(super) struct Document(pub(super) Bytes);
 
 /// The S3 service. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -71,17 +102,40 @@ impl Service {
     pub async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
         if is_form(&request) {
             if !names_uploads(request.uri()) {
-                let refusal =
-                    s3_error!(NotImplemented, "POST of a browser form is not implemented");
-                return refusal.to_http_response().map_err(|error| HttpError::new(Box::new(error)));
+                return refuse(s3_error!(
+                    NotImplemented,
+                    "POST of a browser form is not implemented"
+                ));
             }
             let content_type = request.headers_mut().remove(CONTENT_TYPE);
             set_aside(&mut request).content_type = content_type;
+        }
+        if let Err(refusal) = check_guards(&request) {
+            return refuse(refusal);
         }
         prepare(&mut request);
         let mut response = self.inner.call(request).await?;
         finish(&mut response);
         Ok(response)
+    }
+}
+
+fn refuse(refusal: S3Error) -> Result<HttpResponse, HttpError> {
+    refusal.to_http_response().map_err(|error| HttpError::new(Box::new(error)))
+}
+
+/// Refuses a write whose guard has no value.
+fn check_guards(request: &HttpRequest) -> S3Result<()> {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Ok(());
+    }
+    let headers = request.headers();
+    let is_empty = |name: &&&str| {
+        headers.get_all(**name).iter().any(|value| value.as_bytes().trim_ascii().is_empty())
+    };
+    match WRITE_GUARDS.iter().find(is_empty) {
+        None => Ok(()),
+        Some(name) => Err(s3_error!(InvalidArgument, "The header {name} has no value")),
     }
 }
 
@@ -108,7 +162,11 @@ fn names_uploads(uri: &Uri) -> bool {
 /// Makes a request that S3 accepts one that s3s accepts.
 fn prepare(request: &mut HttpRequest) {
     let headers = request.headers_mut();
-    drop_unless(headers, RANGE, |text| Range::parse(text).is_ok());
+    if let Some(range) = headers.remove(RANGE)
+        && let Some(range) = range.to_str().ok().and_then(readable_range)
+    {
+        insert_text(headers, RANGE, range);
+    }
     drop_unless(headers, IF_MODIFIED_SINCE, is_http_date);
     drop_unless(headers, IF_UNMODIFIED_SINCE, is_http_date);
     if let Some(expires) = headers.remove(EXPIRES) {
@@ -123,17 +181,39 @@ fn drop_unless(headers: &mut HeaderMap, name: HeaderName, readable: impl Fn(&str
     }
 }
 
+/// A range as s3s reads it; none for a text that S3 ignores. Positions are cut to the last that s3s
+/// knows, which no object reaches.
+fn readable_range(text: &str) -> Option<String> {
+    let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
+    let cut = |digits: &str| match digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        _ if digits.is_empty() => Some(String::new()),
+        true => Some(digits.parse().unwrap_or(i64::MAX).to_string()),
+        false => None,
+    };
+    let range = format!("bytes={}-{}", cut(first)?, cut(last)?);
+    Range::parse(&range).is_ok().then_some(range)
+}
+
 fn is_http_date(text: &str) -> bool {
     Timestamp::parse(TimestampFormat::HttpDate, text).is_ok()
 }
 
-/// Takes the quotes off the `ETag` of an answer that has them too many.
+/// Puts right what the marks say.
 fn finish(response: &mut HttpResponse) {
-    if response.extensions_mut().remove::<BareEtag>().is_none() {
-        return;
+    if response.extensions_mut().remove::<PartialHead>().is_some() {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
-    let Some(body) = response.body_mut().take_bytes() else { return };
-    let body = without_etag_quotes(&body).map_or(body, Bytes::from);
+    if response.extensions_mut().remove::<BareEtag>().is_some()
+        && let Some(body) = response.body_mut().take_bytes()
+    {
+        replace_body(response, without_etag_quotes(&body).map_or(body, Bytes::from));
+    }
+    if let Some(Document(document)) = response.extensions_mut().remove::<Document>() {
+        replace_body(response, document);
+    }
+}
+
+fn replace_body(response: &mut HttpResponse, body: Bytes) {
     response.headers_mut().remove(CONTENT_LENGTH);
     *response.body_mut() = Body::from(body);
 }
@@ -166,6 +246,8 @@ mod tests {
             ("range", "bytes=5-2", false),
             ("range", "bytes=0-1,3-4", false),
             ("range", "lines=0-1", false),
+            ("range", "bytes=-", false),
+            ("range", "bytes=+1-2", false),
             ("if-modified-since", "Wed, 21 Oct 2015 07:28:00 GMT", true),
             ("if-modified-since", "yesterday", false),
             ("if-unmodified-since", "0", false),
@@ -173,6 +255,46 @@ mod tests {
             let mut request = request("/b/k", &[(name, value)]);
             prepare(&mut request);
             assert_eq!(request.headers().contains_key(name), kept, "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn a_write_without_the_value_of_its_guard_is_refused() {
+        for name in WRITE_GUARDS {
+            for (method, value, passes) in [
+                (Method::PUT, "", false),
+                (Method::POST, " ", false),
+                (Method::DELETE, "", false),
+                (Method::GET, "", true),
+                (Method::PUT, "x", true),
+            ] {
+                let mut request = request("/b/k", &[(name, value)]);
+                *request.method_mut() = method.clone();
+                assert_eq!(check_guards(&request).is_ok(), passes, "{method} {name}: {value:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn marks_are_obeyed() {
+        let mut response = HttpResponse::new(Body::from("written".to_owned()));
+        response.extensions_mut().insert(PartialHead);
+        response.extensions_mut().insert(Document(Bytes::from_static(b"document")));
+        finish(&mut response);
+        assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT);
+        assert_eq!(response.body().bytes().unwrap(), "document");
+    }
+
+    #[test]
+    fn a_range_beyond_all_numbers_ends_with_the_object() {
+        for (asked, read) in [
+            ("bytes=8-18446744073709551615", "bytes=8-9223372036854775807"),
+            ("bytes=8-99999999999999999999999", "bytes=8-9223372036854775807"),
+            ("bytes=18446744073709551615-", "bytes=9223372036854775807-"),
+            ("bytes=-99999999999999999999999", "bytes=-9223372036854775807"),
+            ("bytes=007-8", "bytes=7-8"),
+        ] {
+            assert_eq!(readable_range(asked).as_deref(), Some(read));
         }
     }
 

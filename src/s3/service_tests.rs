@@ -110,9 +110,11 @@ const PRIVATE: (&str, &str) = ("x-amz-acl", "private");
 const ATTRIBUTES: (&str, &str) = ("x-amz-object-attributes", "ETag");
 const UPLOAD: &str = "uploadId=00000000000000000000000000000000";
 
+/// An operation, and a request of it: method, target, headers, body.
+type Example = (&'static str, Method, String, Vec<(&'static str, &'static str)>, &'static str);
+
 /// One request of each operation, on the bucket `own`.
-fn every_operation()
--> Vec<(&'static str, Method, String, Vec<(&'static str, &'static str)>, &'static str)> {
+fn every_operation() -> Vec<Example> {
     let get = |name, query: &str| (name, Method::GET, format!("/own{query}"), vec![], "");
     let put = |name, query: &str, body| (name, Method::PUT, format!("/own{query}"), vec![], body);
     let delete = |name, query: &str| (name, Method::DELETE, format!("/own{query}"), vec![], "");

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body::Body;
 use storage_engine::Stats;
 use time::OffsetDateTime;
@@ -39,7 +39,7 @@ pub trait Handler: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Response<s3s::Body>, s3s::StdError>>;
 }
 
-impl Handler for s3s::service::S3Service {
+impl Handler for crate::s3::Service {
     fn call(
         &self,
         request: Request<s3s::Body>,
@@ -143,10 +143,11 @@ impl Front {
         B: Body<Data = Bytes> + Send + Sync + Unpin + 'static,
     {
         let waits = linger::waits_for_continue(&parts);
+        let owns_connection = parts.version == Version::HTTP_11;
         let ledger = Arc::new(Ledger::default());
         let now = OffsetDateTime::now_utc();
         let case = &mut account.case;
-        let answer = match self.gate.admit(parts, body, case, Arc::clone(&ledger), now).await {
+        let mut answer = match self.gate.admit(parts, body, case, Arc::clone(&ledger), now).await {
             Ok(admitted) => {
                 // The share of memory goes back when the handler is done with the document.
                 let _permit = admitted.permit;
@@ -156,6 +157,9 @@ impl Front {
         };
         linger::drain(&ledger, waits).await;
         account.received_bytes = ledger.received();
+        if waits && owns_connection && account.received_bytes == 0 {
+            linger::end_connection(&mut answer);
+        }
         answer
     }
 

@@ -30,7 +30,7 @@ use super::request_id::RequestId;
 use super::sigv4::{Form, Head, PathStyle, PayloadHash, Verified, Verifier};
 use super::stream::{BodyStream, Check, Ledger};
 use super::target::{Addressing, Target, TargetKind};
-use super::{cors, document, promise};
+use super::{cors, document, promise, sigv2};
 use crate::iam::{Context, Identities, Principal, PrincipalKind};
 
 /// Headers that told the gate something and mean nothing behind it.
@@ -129,11 +129,22 @@ impl Gate {
             headers: &parts.headers,
             host: host.as_deref(),
         };
-        let verified = self.verifier.verify(&head, "s3", PathStyle::Once, now)?;
+        let verified = if sigv2::is_presigned(&query) {
+            sigv2::verify(&head, &case.target, self.verifier.identities(), now)?
+        } else {
+            self.verifier.verify(&head, "s3", PathStyle::Once, now)?
+        };
         case.principal = Some(verified.principal.clone());
         guard::join_repeated(&mut parts.headers);
-        if verified.form == Form::Presigned {
-            hoist(&mut query, &mut parts)?;
+        match verified.form {
+            Form::Unsigned | Form::Header => {}
+            Form::Presigned => hoist(&mut query, &mut parts)?,
+            Form::PresignedV2 => {
+                for (name, value) in sigv2::hoisted_headers(&query)? {
+                    parts.headers.insert(name, value);
+                }
+                query.retain(|name, _| !sigv2::is_spent(name));
+            }
         }
         let kind = case.target.kind();
         let (place, operation) = operations::resolve(&parts.method, kind, &query, &parts.headers)?;
@@ -277,7 +288,8 @@ fn check(verified: Verified, promise: &BodyPromise) -> Check {
 /// Makes the URI path-style and takes the signature out of its query.
 fn readdress(parts: &mut Parts, target: &Target, query: &Query, form: Form) -> Result<(), Refusal> {
     let same_path = target.addressing == Addressing::Path && !parts.uri.path().starts_with("//");
-    if same_path && form != Form::Presigned {
+    let same_query = matches!(form, Form::Unsigned | Form::Header);
+    if same_path && same_query {
         return Ok(());
     }
     let mut text = target.path();

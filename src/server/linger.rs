@@ -4,8 +4,8 @@
 use std::pin::Pin;
 
 use bytes::{Buf, Bytes};
-use http::header;
 use http::request::Parts;
+use http::{HeaderValue, Response, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 
@@ -18,6 +18,13 @@ pub fn waits_for_continue(parts: &Parts) -> bool {
         .headers
         .get(header::EXPECT)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// Makes an answer the last of its connection. Without a "100 Continue" before it, as there is none
+/// for a body that is empty or unwanted, the AWS CLI misreads what comes next on the connection and
+/// waits for a minute.
+pub fn end_connection(answer: &mut Response<s3s::Body>) {
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// Drops what is left of a body, up to a size and a time.

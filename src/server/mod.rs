@@ -1,9 +1,9 @@
 //! Listening, routing, the gate, the response stage.
 //!
 //! The way of a request: [`conn`] accepts → [`front`] gives it an id and a place → [`route`] picks
-//! the part of the server → [`gate`] verifies, de-frames and bounds it ([`sigv4`], [`chunked`],
-//! [`guard`], [`operations`], [`document`]) → the S3 layer answers → [`response`] makes the answer
-//! what S3 would send → [`reply`] counts it out.
+//! the part of the server → [`gate`] verifies, de-frames and bounds it ([`sigv4`], [`sigv2`],
+//! [`chunked`], [`guard`], [`operations`], [`document`]) → the S3 layer answers → [`response`]
+//! makes the answer what S3 would send → [`reply`] counts it out.
 //!
 //! - The S3 layer behind the gate checks nothing: what reaches it is authenticated, plain and
 //!   bounded.
@@ -30,6 +30,7 @@ pub mod reply;
 pub mod request_id;
 pub mod response;
 pub mod route;
+pub mod sigv2;
 pub mod sigv4;
 pub mod stream;
 pub mod target;

@@ -71,7 +71,7 @@ fn is_reading(parts: &Parts) -> bool {
 
 fn is_signed(parts: &Parts) -> bool {
     parts.headers.contains_key(header::AUTHORIZATION)
-        || parts.uri.query().is_some_and(|query| query.contains("X-Amz-Signature"))
+        || parts.uri.query().is_some_and(|query| query.contains("Signature="))
 }
 
 #[cfg(test)]
@@ -101,6 +101,8 @@ mod tests {
             ("GET", "/healthz", "", Route::Ready),
             ("GET", "/minio/health/cluster", "", Route::Ready),
             ("GET", "/minio/health/live", "", Route::Live),
+            ("GET", "/minio/health/live?X-Amz-Signature=00", "", Route::S3),
+            ("GET", "/minio/health/live?AWSAccessKeyId=AK&Signature=00", "", Route::S3),
             ("GET", "/_/metrics", "", Route::Metrics),
             ("GET", "/_/metrics", s3, Route::Metrics),
             ("POST", "/_/metrics", "", Route::Nowhere),

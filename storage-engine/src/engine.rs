@@ -238,12 +238,7 @@ impl Engine {
         if let Some(reason) = self.inner.stopped() {
             return Err(Error::Stopped { reason });
         }
-        if self.inner.zones.is_low_on_space() {
-            self.inner.zones.refresh_space()?;
-            if self.inner.zones.is_low_on_space() {
-                return Err(Error::Busy(Shortage::Space));
-            }
-        }
+        self.inner.zones.admit(len.unwrap_or(0))?;
         self.inner.space_key(space)?;
         Ok(ValueWriter::new(Arc::clone(&self.inner), space, placement, len))
     }
@@ -372,6 +367,11 @@ impl Inner {
             tracing::error!(%reason, "engine stopped taking writes");
             *stopped = Some(reason);
         }
+    }
+
+    /// Refuses all writes from now on because the owner said so.
+    fn stop_for_close(&self) {
+        self.stopped.write().get_or_insert_with(|| "the engine is closed".to_owned());
     }
 
     pub(crate) fn position(&self) -> Option<Position> {
@@ -758,7 +758,7 @@ impl Inner {
         }
         self.checkpoint()?;
         let stamped = self.lane.lock().stamp(self);
-        self.stop("the engine is closed".to_owned());
+        self.stop_for_close();
         stamped
     }
 }

@@ -289,6 +289,7 @@ impl Inner {
         inside.map(|(id, blob)| (*id, Arc::clone(&blob.place))).collect()
     }
 
+    /// The records of versions that lie in a zone.
     pub(crate) fn records_in(&self, zone: ZoneId) -> Vec<Mover> {
         let spaces: Vec<SpaceId> = self.index.read().spaces.keys().copied().collect();
         let mut movers = Vec::new();

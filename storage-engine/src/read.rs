@@ -156,7 +156,7 @@ impl ValueReader {
                 opened
             }
             Source::Blobs { segments, open } => {
-                let Some(segment) = segments.front_mut() else { return None };
+                let segment = segments.front_mut()?;
                 let result = self.inner.open_window(self.space, segment, open).await;
                 if segment.range.is_empty() {
                     segments.pop_front();

@@ -81,8 +81,8 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
             ZoneClass::Data | ZoneClass::Survivor => {}
         }
     }
-    check_blobs(media, &recovered.index, None, &mut report)?;
-    check_versions(media, &recovered.index, None, &mut report)?;
+    check_blobs(media, &recovered.index, &mut report)?;
+    check_versions(media, &recovered.index, &mut report)?;
     Ok(report)
 }
 
@@ -251,15 +251,9 @@ fn check_checkpoint(
     note(blocks.map(|_| ()), report)
 }
 
-fn check_blobs(
-    media: &dyn Media,
-    index: &Index,
-    only: Option<ZoneId>,
-    report: &mut CheckReport,
-) -> Result<()> {
+fn check_blobs(media: &dyn Media, index: &Index, report: &mut CheckReport) -> Result<()> {
     for blob in index.blobs.values() {
-        let extents = blob.place.all_extents();
-        for extent in extents.filter(|extent| only.is_none_or(|zone| zone == extent.zone)) {
+        for extent in blob.place.all_extents() {
             match crc_of(media, extent.zone, extent.offset.into(), extent.len.into()) {
                 Ok(crc) if crc == extent.crc => {}
                 Ok(crc) => {
@@ -275,26 +269,16 @@ fn check_blobs(
     Ok(())
 }
 
-fn check_versions(
-    media: &dyn Media,
-    index: &Index,
-    only: Option<ZoneId>,
-    report: &mut CheckReport,
-) -> Result<()> {
+fn check_versions(media: &dyn Media, index: &Index, report: &mut CheckReport) -> Result<()> {
     let mut failed = Ok(());
     for space in index.spaces.values() {
         for table in [&space.current, &space.history] {
             table.visit(std::ops::Bound::Unbounded, &mut |_, entry| {
-                if only.is_some_and(|zone| zone != entry.location.zone) {
-                    return Visit::Next;
-                }
                 report.versions += 1;
                 failed = note(check_record(media, entry.location), report);
                 if failed.is_ok() { Visit::Next } else { Visit::Stop }
             });
-            if failed.is_err() {
-                return failed;
-            }
+            std::mem::replace(&mut failed, Ok(()))?;
         }
     }
     failed

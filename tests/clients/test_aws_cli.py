@@ -9,8 +9,10 @@ from plain_http import send
 
 @pytest.fixture
 def aws(command):
+    """The CLI hides a failure, or an answer it misread, behind a retry; here a retry is a failure."""
+
     def run(*words, **arguments):
-        return command("aws", *words, **arguments)
+        return command("aws", *words, environment={"AWS_MAX_ATTEMPTS": "1"}, **arguments)
 
     return run
 

@@ -25,6 +25,11 @@ def presign(request):
 
 
 @pytest.fixture
+def presign_v2():
+    return signer("s3")
+
+
+@pytest.fixture
 def presign_v4():
     return signer("s3v4")
 
@@ -101,10 +106,58 @@ def test_a_url_for_more_than_a_week_is_refused(s3, bucket, presign_v4):
     assert b"<Code>AuthorizationQueryParametersError</Code>" in body
 
 
+def test_a_url_of_version_2_lives_a_week_at_most_too(s3, bucket, presign_v2):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    for seconds, expected in ((7 * 86400 - 60, 200), (8 * 86400, 403)):
+        url = presign_v2("get_object", Bucket=bucket, Key="k", seconds=seconds)
+        assert "AWSAccessKeyId=" in url
+        assert send("GET", url)[0] == expected
+
+
+def test_a_url_fixes_the_type_and_the_metadata(s3, bucket, presign_v2, presign_v4):
+    fixed = {"Content-Type": "text/plain", "x-amz-meta-a": "b c"}
+    for presign in (presign_v2, presign_v4):
+        url = presign(
+            "put_object", Bucket=bucket, Key="k", ContentType="text/plain", Metadata={"a": "b c"}
+        )
+        assert send("PUT", url, b"body", {**fixed, "Content-Type": "text/html"})[0] in (400, 403)
+        assert send("PUT", url, b"body", fixed)[0] == 200
+        head = s3.head_object(Bucket=bucket, Key="k")
+        assert (head["ContentType"], head["Metadata"]) == ("text/plain", {"a": "b c"})
+
+
+def test_a_url_of_version_2_covers_its_query(s3, bucket, presign_v2):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    url = presign_v2("get_object", Bucket=bucket, Key="k")
+    for added in ("tagging", "attributes", "versionId=null", "response-content-type=text/html"):
+        assert send("GET", f"{url}&{added}")[0] == 403, added
+
+
+def test_a_url_of_version_2_sends_a_part(s3, bucket, presign_v2):
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
+    part = {"Bucket": bucket, "Key": "k", "UploadId": upload, "PartNumber": 1}
+    status, headers, _ = send("PUT", presign_v2("upload_part", **part), b"the part")
+    assert status == 200
+    parts = [{"PartNumber": 1, "ETag": headers["etag"]}]
+    s3.complete_multipart_upload(
+        Bucket=bucket, Key="k", UploadId=upload, MultipartUpload={"Parts": parts}
+    )
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"the part"
+
+
 def test_a_header_that_was_not_signed_turns_no_put_into_a_copy(s3, bucket, presign_v4):
     s3.put_object(Bucket=bucket, Key="secret", Body=b"secret")
     url = presign_v4("put_object", Bucket=bucket, Key="k")
     status, _, body = send("PUT", url, b"", {"x-amz-copy-source": f"{bucket}/secret"})
     assert status == 403
     assert b"<Code>AccessDenied</Code>" in body
+    assert [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["secret"]
+
+
+def test_no_header_can_be_added_to_a_url_of_version_2(s3, bucket, presign_v2):
+    s3.put_object(Bucket=bucket, Key="secret", Body=b"secret")
+    url = presign_v2("put_object", Bucket=bucket, Key="k")
+    status, _, body = send("PUT", url, b"", {"x-amz-copy-source": f"{bucket}/secret"})
+    assert status == 403
+    assert b"<Code>SignatureDoesNotMatch</Code>" in body
     assert [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["secret"]

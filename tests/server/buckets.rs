@@ -158,32 +158,34 @@ fn root_owns_the_store() {
 }
 
 #[test]
-fn a_bucket_is_in_the_region_of_the_store() {
-    let bucket = bucket("location");
-    let response = bucket.get("?location").send().expect(200);
-    assert_eq!(response.xml().name, "LocationConstraint");
-    assert_eq!(response.xml().content, "", "us-east-1 is said by silence");
-    let create = |region: &str| {
+fn a_bucket_tells_where_it_was_made() {
+    let server = Setup::new().env("LODESTORE_REGION", "eu-central-1").start();
+    let client = server.client();
+    let create = |name: &str, region: &str| {
         let body = format!(
             "<CreateBucketConfiguration><LocationConstraint>{region}</LocationConstraint>\
              </CreateBucketConfiguration>"
         );
-        bucket.client.request("PUT", &format!("/{}-2", bucket.name)).body(body).send()
+        client.request("PUT", &format!("/{name}")).body(body).send()
     };
-    create("mars-north-1").refused_as(&[
-        (400, "InvalidLocationConstraint"),
-        (400, "IllegalLocationConstraintException"),
-    ]);
-    let elsewhere = Setup::new().env("LODESTORE_REGION", "eu-central-1").start();
-    let client = elsewhere.client();
-    let body = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint>\
-                </CreateBucketConfiguration>";
-    let request = client.request("PUT", "/there").region("eu-central-1").body(body);
-    request.send().expect(200);
-    let response = client.request("GET", "/there?location").region("eu-central-1").send();
-    assert_eq!(response.expect(200).xml().content, "eu-central-1");
-    let response = client.request("GET", "/there?location").region("us-west-2").send();
-    response.refused(400, "AuthorizationHeaderMalformed");
+    client.request("PUT", "/by-default").send().expect(200);
+    create("named", "eu-central-1").expect(200);
+    for name in ["by-default", "named"] {
+        let response = client.request("GET", &format!("/{name}?location")).send().expect(200);
+        assert_eq!(response.xml().content, "eu-central-1", "{name}");
+    }
+    for region in ["no such place", "../.."] {
+        create("nowhere", region).client_error();
+    }
+    client.request("HEAD", "/nowhere").send().expect(404);
+}
+
+#[test]
+fn us_east_1_is_said_by_silence() {
+    let bucket = bucket("location");
+    let response = bucket.get("?location").send().expect(200);
+    assert_eq!(response.xml().name, "LocationConstraint");
+    assert_eq!(response.xml().content, "");
 }
 
 #[test]

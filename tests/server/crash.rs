@@ -500,23 +500,24 @@ impl Worker {
         let mut listed = self.list_versions();
         for (key, history) in &mut self.histories {
             let found = listed.remove(key).unwrap_or_default();
-            let ids = |known: &[(String, Option<Content>)]| -> Vec<(String, bool)> {
-                known.iter().map(|(id, content)| (id.clone(), content.is_none())).collect()
-            };
-            if found != ids(&history.known) {
+            if found != Ids::of(&history.known) {
                 match history.doubt.take() {
-                    Some(VersionDoubt::Added(content)) if found.len() > history.known.len() => {
-                        let id = found.last().expect("one more").0.clone();
-                        history.known.push((id, content));
+                    Some(VersionDoubt::Added(Some(content))) => {
+                        let id = found.versions.last().cloned().unwrap_or_default();
+                        history.known.push((id, Some(content)));
+                    }
+                    Some(VersionDoubt::Added(None)) => {
+                        let id = found.markers.last().cloned().unwrap_or_default();
+                        history.known.push((id, None));
                     }
                     Some(VersionDoubt::Removed(id)) => {
                         history.known.retain(|(known, _)| *known != id);
                         history.verified = 0;
                     }
-                    _ => {}
+                    None => {}
                 }
             }
-            assert_eq!(found, ids(&history.known), "versions of {key}");
+            assert_eq!(found, Ids::of(&history.known), "versions of {key}");
             history.doubt = None;
             for (id, content) in &history.known[history.verified.min(history.known.len())..] {
                 let response = self.versioned.get(&format!("{key}?versionId={id}")).send();
@@ -532,20 +533,21 @@ impl Worker {
         assert!(listed.is_empty(), "nobody wrote {:?}", listed.keys());
     }
 
-    /// Versions of this worker by key, oldest first, with whether each is a marker.
-    fn list_versions(&self) -> BTreeMap<String, Vec<(String, bool)>> {
-        let mut listed: BTreeMap<String, Vec<(String, bool)>> = BTreeMap::new();
+    /// What is listed of this worker's versions, by key.
+    fn list_versions(&self) -> BTreeMap<String, Ids> {
+        let mut listed: BTreeMap<String, Ids> = BTreeMap::new();
         let prefix = encode(format!("{}/", self.name));
         let mut from = String::new();
         loop {
             let target = format!("?versions&prefix={prefix}{from}");
             let xml = self.versioned.get(&target).send().expect(200).xml();
-            for child in &xml.children {
-                let is_marker = child.name == "DeleteMarker";
-                if is_marker || child.name == "Version" {
-                    let versions = listed.entry(child.text("Key")).or_default();
-                    versions.insert(0, (child.text("VersionId"), is_marker));
-                }
+            for version in xml.all("Version") {
+                let ids = listed.entry(version.text("Key")).or_default();
+                ids.versions.insert(0, version.text("VersionId"));
+            }
+            for marker in xml.all("DeleteMarker") {
+                let ids = listed.entry(marker.text("Key")).or_default();
+                ids.markers.insert(0, marker.text("VersionId"));
             }
             if xml.text("IsTruncated") != "true" {
                 return listed;
@@ -553,6 +555,23 @@ impl Worker {
             let (key, id) = (xml.text("NextKeyMarker"), xml.text("NextVersionIdMarker"));
             from = format!("&key-marker={}&version-id-marker={}", encode(key), encode(id));
         }
+    }
+}
+
+/// Ids of a key's versions and of its markers, each oldest first.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Ids {
+    versions: Vec<String>,
+    markers: Vec<String>,
+}
+
+impl Ids {
+    fn of(known: &[(String, Option<Content>)]) -> Self {
+        let ids = |is_marker: bool| {
+            let of_kind = known.iter().filter(move |(_, content)| content.is_none() == is_marker);
+            of_kind.map(|(id, _)| id.clone()).collect()
+        };
+        Self { versions: ids(false), markers: ids(true) }
     }
 }
 

@@ -94,6 +94,7 @@ fn an_object_larger_than_the_store_is_refused_before_its_body() {
     let wire = bucket.put("k").payload("UNSIGNED-PAYLOAD").content_length(1024 * MIB).build();
     let mut connection = crate::support::Connection::open(server.address).unwrap();
     connection.write(&wire.head).unwrap();
+    assert!(!connection.waits(Duration::from_secs(10)), "it waits for a body it cannot keep");
     is_full(&connection.read_response("PUT").unwrap());
     bucket.head("k").send().expect(404);
     bucket.store("small", "fits");

@@ -174,7 +174,7 @@ fn a_bad_page_size_is_an_invalid_argument() {
 fn a_forged_continuation_token_is_an_invalid_argument() {
     let bucket = bucket("list-bad-token");
     fill(&bucket, &["a"]);
-    for token in ["", "%00", "not-a-token-of-ours", "////"] {
+    for token in ["%00", "not-a-token-of-ours", "////"] {
         let response = bucket.get(&format!("?list-type=2&continuation-token={token}")).send();
         response.refused(400, "InvalidArgument");
     }

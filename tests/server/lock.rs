@@ -303,6 +303,28 @@ fn what_has_no_lock_says_so() {
 }
 
 #[test]
+fn a_hold_that_is_off_is_told_as_off() {
+    let bucket = locked("lock-hold-off");
+    bucket.store("lifted", "x");
+    for status in ["ON", "OFF"] {
+        put_hold(&bucket, "lifted", status).expect(200);
+    }
+    let request = bucket.put("never-on").body("x").header("x-amz-object-lock-legal-hold", "OFF");
+    request.content_md5().send().expect(200);
+    for key in ["lifted", "never-on"] {
+        let told = bucket.get(&format!("{key}?legal-hold")).send().expect(200);
+        assert_eq!(told.field("Status"), "OFF", "{key}");
+        bucket.head(key).send().expect(200).with("x-amz-object-lock-legal-hold", "OFF");
+        bucket
+            .get(&format!("{key}?retention"))
+            .send()
+            .refused(404, "NoSuchObjectLockConfiguration");
+        let id = bucket.head(key).send().version_id();
+        bucket.delete(&format!("{key}?versionId={id}")).send().expect(204);
+    }
+}
+
+#[test]
 fn a_versioned_bucket_can_be_locked_later() {
     let bucket = Bucket::create_versioned(&shared().client(), "lock-later");
     put_default(&bucket, &rule("COMPLIANCE", "<Days>1</Days>")).expect(200);

@@ -14,6 +14,7 @@ mod bad_input;
 mod buckets;
 mod checksums;
 mod conditions;
+mod conformance;
 mod copy;
 mod corruption;
 mod crash;

@@ -137,7 +137,7 @@ fn suspended_versioning_replaces_the_null_version_only() {
     bucket.set_versioning("Suspended");
     for body in ["one", "two"] {
         let response = bucket.put("k").body(body).send().expect(200);
-        assert!(matches!(response.header("x-amz-version-id"), None | Some("null")), "{response}");
+        response.without("x-amz-version-id");
         assert_eq!(bucket.content("k"), body.as_bytes());
     }
     let xml = bucket.get("?versions").send().expect(200).xml();

@@ -54,8 +54,18 @@ impl Fixture {
 
     /// A bucket to put things into: `plain`, `versioned` or `lock`.
     async fn bucket(&self, name: &str) -> Bucket {
-        let feature = if name == "plain" { "" } else { &format!(":{name}") };
-        self.objects.make_buckets(&format!("{name}{feature}"), "root").await.unwrap();
+        let versioning =
+            if name == "plain" { Versioning::Unversioned } else { Versioning::Enabled };
+        let new = NewBucket {
+            name: name.into(),
+            owner: "root".into(),
+            region: None,
+            versioning,
+            object_lock: name == "lock",
+            ownership: None,
+            tags: vec![],
+        };
+        self.objects.ensure_bucket(new).await.unwrap();
         self.objects.bucket(name).unwrap()
     }
 

@@ -74,7 +74,7 @@ impl RequestTime {
 }
 
 /// A time as error bodies show it.
-pub(super) fn iso_text(time: OffsetDateTime) -> String {
+pub(in crate::server) fn iso_text(time: OffsetDateTime) -> String {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
     time.format(format).unwrap_or_default()
 }

@@ -23,18 +23,20 @@ use time::OffsetDateTime;
 
 pub use authorization::{Credential, scope_service};
 pub use date::RequestTime;
+pub(super) use date::iso_text;
 pub use payload::PayloadHash;
 pub use signing::{ChunkSigner, SigningKey, SigningKeys};
 
 use super::limits::{PRESIGNED_SECONDS_MAX, SKEW_MAX};
 use super::query::Query;
 use super::refusal::Refusal;
+use super::sigv2;
 use crate::iam::{Identities, Principal};
 use authorization::Authorization;
 use canonical::CanonicalRequest;
 
 /// The one header whose value is part of the signature without being named in its list.
-const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+pub(super) const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
 /// How a service writes the path into what is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +84,8 @@ pub enum Form {
     Header,
     /// In the query.
     Presigned,
+    /// In the query, of version 2.
+    PresignedV2,
 }
 
 /// The verifier: identities and their derived keys.
@@ -97,6 +101,11 @@ impl Verifier {
         Self { identities, keys: SigningKeys::default() }
     }
 
+    /// Whose signatures it knows.
+    pub fn identities(&self) -> &Identities {
+        &self.identities
+    }
+
     /// Verifies a head that addresses `service`.
     pub fn verify(
         &self,
@@ -106,15 +115,13 @@ impl Verifier {
         now: OffsetDateTime,
     ) -> Result<Verified, Refusal> {
         let header = authorization_header(head)?;
-        let in_query = head.query.has("X-Amz-Algorithm") || head.query.has("X-Amz-Signature");
-        if is_version_2(header, head.query) {
+        // Version 2 in a query is for the gate, which knows what the request is about.
+        let version_2 = header.is_some_and(|header| header.starts_with("AWS "));
+        if version_2 || sigv2::is_presigned(head.query) {
             return Err(unsupported_mechanism());
         }
-        match (header, in_query) {
-            (Some(_), true) => Err(Refusal::invalid_argument(
-                "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, \
-                 Signature query string parameter or the Authorization header should be specified",
-            )),
+        match (header, is_presigned(head.query)) {
+            (Some(_), true) => Err(second_mechanism()),
             (Some(header), false) => {
                 let authorization = Authorization::parse_header(header)?;
                 refuse_session_token(head)?;
@@ -202,7 +209,14 @@ impl Verifier {
                 mismatch.get_or_insert((text, to_sign));
             }
         }
-        Err(does_not_match(authorization, mismatch))
+        let signature = hex::encode(authorization.signature);
+        let refusal = does_not_match(credential.access_key, &signature);
+        Err(match mismatch {
+            Some((canonical, to_sign)) => {
+                refusal.with("StringToSign", to_sign).with("CanonicalRequest", canonical)
+            }
+            None => refusal,
+        })
     }
 }
 
@@ -213,12 +227,26 @@ fn authorization_header<'a>(head: &Head<'a>) -> Result<Option<&'a str>, Refusal>
     Ok(Some(text.trim()).filter(|text| !text.is_empty()))
 }
 
-fn is_version_2(header: Option<&str>, query: &Query) -> bool {
-    header.is_some_and(|header| header.starts_with("AWS "))
-        || (query.has("AWSAccessKeyId") && query.has("Signature"))
+fn is_presigned(query: &Query) -> bool {
+    query.has("X-Amz-Algorithm") || query.has("X-Amz-Signature")
 }
 
-fn unsupported_mechanism() -> Refusal {
+/// Refuses a signature of this version beside one of another.
+pub(super) fn refuse_second_mechanism(head: &Head<'_>) -> Result<(), Refusal> {
+    if authorization_header(head)?.is_some() || is_presigned(head.query) {
+        return Err(second_mechanism());
+    }
+    Ok(())
+}
+
+fn second_mechanism() -> Refusal {
+    Refusal::invalid_argument(
+        "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature \
+         query string parameter or the Authorization header should be specified",
+    )
+}
+
+pub(super) fn unsupported_mechanism() -> Refusal {
     Refusal::invalid_request(
         "The authorization mechanism you have provided is not supported. Please use \
          AWS4-HMAC-SHA256.",
@@ -226,12 +254,12 @@ fn unsupported_mechanism() -> Refusal {
 }
 
 /// There are no sessions yet, so no token can be one of ours.
-fn refuse_session_token(head: &Head<'_>) -> Result<(), Refusal> {
+pub(super) fn refuse_session_token(head: &Head<'_>) -> Result<(), Refusal> {
     if head.headers.contains_key("x-amz-security-token")
         || head.query.iter().any(|(name, _)| name.eq_ignore_ascii_case("x-amz-security-token"))
     {
         return Err(Refusal::new(
-            StatusCode::FORBIDDEN,
+            StatusCode::BAD_REQUEST,
             "InvalidToken",
             "The provided token is malformed or otherwise invalid.",
         ));
@@ -263,15 +291,17 @@ fn presigned_payload<'a>(head: &Head<'a>) -> Result<(Vec<Option<&'a str>>, Paylo
         None => PayloadHash::Unsigned,
     };
     if payload.is_signed_in_chunks() {
-        return Err(Refusal::invalid_request(
-            "a presigned request cannot carry a payload signed in chunks",
-        ));
+        return Err(presigned_chunks());
     }
     // Most clients sign UNSIGNED-PAYLOAD whatever they send; some sign what they announce.
     let mut hashes = vec![Some(payload::UNSIGNED)];
     hashes.extend([hoisted, in_header].into_iter().flatten().map(Some));
     hashes.dedup();
     Ok((hashes, payload))
+}
+
+pub(super) fn presigned_chunks() -> Refusal {
+    Refusal::invalid_request("a presigned request cannot carry a payload signed in chunks")
 }
 
 fn check_skew(time: &RequestTime, now: OffsetDateTime) -> Result<(), Refusal> {
@@ -348,7 +378,7 @@ fn check_signed_headers(head: &Head<'_>, signed: &[&str]) -> Result<(), Refusal>
     Ok(())
 }
 
-fn unknown_access_key(access_key: &str) -> Refusal {
+pub(super) fn unknown_access_key(access_key: &str) -> Refusal {
     Refusal::new(
         StatusCode::FORBIDDEN,
         "InvalidAccessKeyId",
@@ -357,22 +387,13 @@ fn unknown_access_key(access_key: &str) -> Refusal {
     .with("AWSAccessKeyId", access_key)
 }
 
-fn does_not_match(
-    authorization: &Authorization<'_>,
-    computed: Option<(String, String)>,
-) -> Refusal {
-    let refusal = Refusal::new(
+pub(super) fn does_not_match(access_key: &str, signature: &str) -> Refusal {
+    Refusal::new(
         StatusCode::FORBIDDEN,
         "SignatureDoesNotMatch",
         "The request signature we calculated does not match the signature you provided. Check \
          your key and signing method.",
     )
-    .with("AWSAccessKeyId", authorization.credential.access_key)
-    .with("SignatureProvided", hex::encode(authorization.signature));
-    match computed {
-        Some((canonical, to_sign)) => {
-            refusal.with("StringToSign", to_sign).with("CanonicalRequest", canonical)
-        }
-        None => refusal,
-    }
+    .with("AWSAccessKeyId", access_key)
+    .with("SignatureProvided", signature)
 }

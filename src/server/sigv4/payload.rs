@@ -31,7 +31,7 @@ impl PayloadHash {
         }
     }
 
-    pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
+    pub(in crate::server) fn parse(text: &str) -> Result<Self, Refusal> {
         match text {
             UNSIGNED => Ok(Self::Unsigned),
             "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" => Ok(Self::SignedChunks),

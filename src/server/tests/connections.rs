@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{Answer, Echo, Plan, TestServer};
@@ -33,11 +33,27 @@ async fn a_body_is_asked_for_only_when_it_is_wanted() {
     stream.write_all(head).await.unwrap();
     assert_eq!(Answer::read(&mut stream, false).await.status, 100);
     stream.write_all(body).await.unwrap();
-    assert_eq!(Answer::read(&mut stream, false).await.code(), "PutObject");
+    let taken = Answer::read(&mut stream, false).await;
+    assert_eq!((taken.code().as_str(), taken.headers.get("connection")), ("PutObject", None));
     let refused = plan.unsigned("x-amz-acl", "private").bytes();
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(&refused[..refused.len() - 5]).await.unwrap();
-    assert_eq!(Answer::read(&mut stream, false).await.status, 403);
+    let refusal = Answer::read(&mut stream, false).await;
+    assert_eq!(refusal.status, 403);
+    assert_eq!(refusal.headers["connection"], "close");
+}
+
+/// See [`linger::end_connection`](crate::server::linger::end_connection).
+#[tokio::test]
+async fn a_connection_ends_where_no_body_was_asked_for() {
+    let server = TestServer::start().await;
+    let plan = Plan::put(b"").header("expect", "100-continue");
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(&plan.bytes()).await.unwrap();
+    let answer = Answer::read(&mut stream, false).await;
+    assert_eq!(answer.code(), "PutObject");
+    assert_eq!(answer.headers["connection"], "close");
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -3,17 +3,20 @@
 use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
+use futures::future::BoxFuture;
+use http::{Request, Response};
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, ListBucketsInput,
     ListBucketsOutput, PutObjectInput, PutObjectOutput,
 };
-use s3s::service::S3ServiceBuilder;
+use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
 use super::{ALICE, Plan, ROOT, TestServer};
 use crate::iam::Principal;
 use crate::server::Settings;
 use crate::server::body::BodyPromise;
+use crate::server::front::Handler;
 use crate::server::guard::OperationName;
 
 type Seen = Arc<Mutex<Vec<String>>>;
@@ -77,6 +80,15 @@ impl S3 for Probe {
     ) -> S3Result<S3Response<ListBucketsOutput>> {
         self.note(&request, "listed");
         Err(s3_error!(NoSuchBucket))
+    }
+}
+
+impl Handler for S3Service {
+    fn call(
+        &self,
+        request: Request<s3s::Body>,
+    ) -> BoxFuture<'_, Result<Response<s3s::Body>, s3s::StdError>> {
+        Box::pin(async move { Ok(self.call(request).await?) })
     }
 }
 

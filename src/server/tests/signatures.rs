@@ -111,3 +111,41 @@ async fn other_services_are_told_that_they_are_not_built() {
         assert_eq!((answer.status, answer.code().as_str()), (501, "NotImplemented"));
     }
 }
+
+#[tokio::test]
+async fn version_2_urls_arrive_as_plain_requests() {
+    let server = TestServer::start().await;
+    let expires = (time::OffsetDateTime::now_utc() + Duration::minutes(1)).unix_timestamp();
+    let text = format!("PUT\n\ntext/plain\n{expires}\nx-amz-meta-a:b\n/bucket/a%20b");
+    let signature = sigv2_signature(ALICE, &text);
+    let target = format!(
+        "/bucket/a%20b?AWSAccessKeyId={}&Signature={signature}&Expires={expires}\
+         &content-type=text%2Fplain&x-amz-meta-a=b",
+        ALICE.access_key
+    );
+    let plan = Plan::new("PUT", &target).keys(None).body(b"data");
+    let sent_too = plan.clone().header("content-type", "text/plain").header("x-amz-meta-a", "b");
+    for plan in [&plan, &sent_too] {
+        let answer = server.send(plan).await;
+        assert_eq!(answer.code(), "PutObject", "{}", answer.body);
+        assert!(answer.has("uri=/bucket/a%20b"), "{}", answer.body);
+        for line in ["content-type: text/plain", "x-amz-meta-a: b", "principal=alice", "body=data"]
+        {
+            assert_eq!(answer.body.lines().filter(|found| *found == line).count(), 1, "{line}");
+        }
+    }
+    let copying = plan.clone().header("x-amz-copy-source", "/other/secret");
+    assert_eq!(server.code(&copying).await, "SignatureDoesNotMatch");
+    let bucket = target.replace("/a%20b", "");
+    let listing = Plan::new("GET", &bucket).keys(None);
+    assert_eq!(server.code(&listing).await, "InvalidRequest");
+}
+
+fn sigv2_signature(keys: KeyPair, text: &str) -> String {
+    use base64::Engine as _;
+    use hmac::{KeyInit as _, Mac as _};
+    let mut mac = hmac::Hmac::<sha1::Sha1>::new_from_slice(keys.secret_key.as_bytes()).unwrap();
+    mac.update(text.as_bytes());
+    let signature = base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes());
+    signature.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
+}

@@ -202,10 +202,10 @@ impl Index {
     }
 
     fn put(&mut self, space: SpaceId, name: &[u8], entry: Entry, lock: Option<Lock>) {
-        if entry.is_null() {
-            if let Some(old) = self.null(space, name) {
-                self.detach(space, name, old.sequence);
-            }
+        if entry.is_null()
+            && let Some(old) = self.null(space, name)
+        {
+            self.detach(space, name, old.sequence);
         }
         if !self.spaces.contains_key(&space) {
             return;
@@ -228,11 +228,12 @@ impl Index {
     fn remove(&mut self, space: SpaceId, name: &[u8], sequence: u64) {
         self.detach(space, name, sequence);
         let Some(held) = self.spaces.get_mut(&space) else { return };
-        if held.current.get(name).is_none() {
-            if let Some(next) = held.newest_in_history(name).filter(|entry| !entry.is_marker()) {
-                held.history.remove(&history_key(name, next.sequence));
-                held.current.insert(name, next);
-            }
+        if held.current.get(name).is_some() {
+            return;
+        }
+        if let Some(next) = held.newest_in_history(name).filter(|entry| !entry.is_marker()) {
+            held.history.remove(&history_key(name, next.sequence));
+            held.current.insert(name, next);
         }
     }
 

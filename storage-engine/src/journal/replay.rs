@@ -52,14 +52,21 @@ pub(crate) struct FoundCheckpoint {
 /// As of which LSN the names of a space were loaded, by the last name each block covers.
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
-    spaces: BTreeMap<SpaceId, Vec<(Option<Vec<u8>>, Lsn)>>,
+    spaces: BTreeMap<SpaceId, Vec<LoadedRun>>,
     newest: Lsn,
+}
+
+/// Names up to `bound` (all that follow when none) were complete as of an LSN.
+#[derive(Debug)]
+struct LoadedRun {
+    bound: Option<Vec<u8>>,
+    as_of: Lsn,
 }
 
 impl Loaded {
     pub(crate) fn note(&mut self, space: SpaceId, bound: Option<Vec<u8>>, as_of: Lsn) {
         self.newest = self.newest.max(as_of);
-        self.spaces.entry(space).or_default().push((bound, as_of));
+        self.spaces.entry(space).or_default().push(LoadedRun { bound, as_of });
     }
 
     /// True when what `lsn` did to the name is in what was loaded.
@@ -67,10 +74,10 @@ impl Loaded {
         if lsn > self.newest {
             return false;
         }
-        let Some(blocks) = self.spaces.get(&space) else { return false };
-        let at =
-            blocks.partition_point(|(bound, _)| bound.as_deref().is_some_and(|bound| bound < name));
-        blocks.get(at).is_some_and(|(_, as_of)| lsn <= *as_of)
+        let Some(runs) = self.spaces.get(&space) else { return false };
+        let before = |run: &LoadedRun| run.bound.as_deref().is_some_and(|bound| bound < name);
+        let at = runs.partition_point(before);
+        runs.get(at).is_some_and(|run| lsn <= run.as_of)
     }
 }
 
@@ -157,10 +164,9 @@ impl Replay<'_> {
         let zones = zones.get(first..).unwrap_or_default();
         let mut tail = Tail { next_lsn: start.lsn, time_ms: start.time_ms, ..Tail::default() };
         let mut held: Option<(ZoneId, Batch)> = None;
-        if let (None, Some(zone)) = (start.zone, zones.first()) {
-            if zone.first_lsn != start.lsn {
-                return Err(missing_journal(format!("LSN {}", start.lsn)));
-            }
+        let begins_late = zones.first().is_some_and(|zone| zone.first_lsn != start.lsn);
+        if start.zone.is_none() && begins_late {
+            return Err(missing_journal(format!("LSN {}", start.lsn)));
         }
         for (ordinal, zone) in zones.iter().enumerate() {
             let next = zones.get(ordinal + 1);
@@ -208,6 +214,15 @@ impl Replay<'_> {
             // A zone is only begun when all before it is durable.
             if tail.zone != Some(zone) || self.data_is_whole(&batch)? {
                 self.apply_batch(zone, &batch)?;
+            } else if tail.zone != Some(zone) {
+                // A zone made after it says that it was acknowledged.
+                return Err(Error::Corrupt(Corruption {
+                    zone: Some(zone),
+                    offset: batch.offset,
+                    what: "blobs of a journal batch",
+                    expected: "extents as the batch says".to_owned(),
+                    found: "other bytes".to_owned(),
+                }));
             } else {
                 // Never acknowledged: its data did not make it. The next batch takes its place.
                 tail.next_lsn = batch.header.first_lsn;
@@ -264,7 +279,7 @@ impl Replay<'_> {
         Ok(Some(Batch { header, crc, offset, records }))
     }
 
-    /// Errs when a valid batch of a later LSN lies behind `offset`: then what is at `offset` was
+    /// Errs when a later valid batch lies behind `offset`: then what is at `offset` was
     /// durable once and is not a torn tail.
     fn refuse_hole(&self, zone: ZoneId, offset: u64, lsn: Lsn) -> Result<()> {
         const STRIDE: usize = 1 << 20;
@@ -276,7 +291,10 @@ impl Replay<'_> {
             self.media.read(zone, at, window)?;
             for (ordinal, sector) in window.chunks(SECTOR_BYTES as usize).enumerate() {
                 let Ok((header, _)) = BatchHeader::decode(sector) else { continue };
-                if header.zone == zone && header.first_lsn > lsn {
+                // An empty batch takes no LSN, so one of the same LSN behind it is later, too.
+                let is_behind = at > offset || ordinal > 0;
+                let is_later = header.first_lsn > lsn || (is_behind && header.first_lsn == lsn);
+                if header.zone == zone && is_later {
                     return Err(Error::Corrupt(Corruption {
                         zone: Some(zone),
                         offset,

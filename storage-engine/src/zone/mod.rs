@@ -138,11 +138,25 @@ impl Zones {
         self.low_space.load(Ordering::Relaxed)
     }
 
-    /// Looks at the device's room anew.
-    pub(crate) fn refresh_space(&self) -> Result<()> {
+    /// Looks at the device's room anew; answers the bytes that zones can still be made of.
+    pub(crate) fn refresh_space(&self) -> Result<u64> {
         let free = self.media.capacity()?.free_bytes;
         let low = free < RESERVE_ZONES * self.zone_bytes();
         self.low_space.store(low, Ordering::Relaxed);
+        Ok(free)
+    }
+
+    /// Refuses a value of `len` bytes that there is no room for. The open zone may have up to a zone's
+    /// room left, so that much is allowed on top; what then does not fit fails where room runs out.
+    pub(crate) fn admit(&self, len: u64) -> Result<()> {
+        if len < self.zone_bytes() && !self.is_low_on_space() {
+            return Ok(());
+        }
+        let free = self.refresh_space()?;
+        let usable = free.saturating_sub(RESERVE_ZONES * self.zone_bytes());
+        if self.is_low_on_space() || len > usable + self.zone_bytes() {
+            return Err(Error::Busy(Shortage::Space));
+        }
         Ok(())
     }
 

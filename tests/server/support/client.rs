@@ -49,7 +49,7 @@ impl Client {
     pub fn exchange(&self, method: &str, head: &[u8], body: &[u8]) -> io::Result<Response> {
         let mut connection = self.connection()?;
         let response = connection.exchange(method, head, body)?;
-        if response.keeps_alive() {
+        if connection.can_follow(&response) {
             self.idle.lock().expect("no test panics here").push(connection);
         }
         Ok(response)

@@ -18,6 +18,8 @@ pub struct Connection {
     unread: Vec<u8>,
     /// When the last answer ended.
     pub used: Instant,
+    /// Not all that was to be sent was taken.
+    is_broken: bool,
 }
 
 /// One answer.
@@ -42,7 +44,7 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(READ_TIMEOUT))?;
         stream.set_write_timeout(Some(READ_TIMEOUT))?;
-        Ok(Self { stream, unread: Vec::new(), used: Instant::now() })
+        Ok(Self { stream, unread: Vec::new(), used: Instant::now(), is_broken: false })
     }
 
     /// Sends bytes as they are.
@@ -73,6 +75,7 @@ impl Connection {
         } else {
             self.write(head).and_then(|()| self.write(body))
         };
+        self.is_broken |= sent.is_err();
         match (sent, self.read_response(method)) {
             (_, Ok(response)) => Ok(response),
             (Err(unsent), Err(_)) => Err(unsent),
@@ -99,6 +102,11 @@ impl Connection {
         }
     }
 
+    /// Whether another request can follow `response`.
+    pub fn can_follow(&self, response: &Response) -> bool {
+        !self.is_broken && response.keeps_alive()
+    }
+
     /// Whether the server sends nothing more for a moment: nothing follows an answer.
     pub fn is_quiet(&mut self) -> bool {
         self.waits(Duration::from_millis(100))
@@ -111,7 +119,7 @@ impl Connection {
         }
         self.stream.set_read_timeout(Some(time)).expect("a non-zero timeout");
         let mut byte = [0];
-        let outcome = self.stream.read(&mut byte);
+        let outcome = uninterrupted(|| self.stream.read(&mut byte));
         self.stream.set_read_timeout(Some(READ_TIMEOUT)).expect("a non-zero timeout");
         if let Ok(1) = outcome {
             self.unread.push(byte[0]);
@@ -196,12 +204,22 @@ impl Connection {
 
     fn fill(&mut self) -> io::Result<()> {
         let mut piece = [0; 16 * 1024];
-        let length = self.stream.read(&mut piece)?;
+        let length = uninterrupted(|| self.stream.read(&mut piece))?;
         if length == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         self.unread.extend_from_slice(&piece[..length]);
         Ok(())
+    }
+}
+
+/// Calls again what a signal interrupted.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
     }
 }
 

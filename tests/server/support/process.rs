@@ -29,7 +29,10 @@ const STOP_MAX: Duration = Duration::from_secs(60);
 
 /// The users file that names [`ALICE`] and [`BOB`].
 fn users_file() -> String {
-    let user = |name: &str, (access, secret): (&str, &str)| serde_json::json!({ "name": name, "access_key": access, "secret_key": secret });
+    let user = |name: &str, keys: (&str, &str)| {
+        let (access_key, secret_key) = keys;
+        serde_json::json!({ "name": name, "access_key": access_key, "secret_key": secret_key })
+    };
     serde_json::json!({ "users": [user("alice", ALICE), user("bob", BOB)] }).to_string()
 }
 

@@ -83,7 +83,10 @@ pub fn canonical_request(
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut lines: Vec<(String, String)> = headers
         .iter()
-        .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
+        .map(|(name, value)| {
+            let words: Vec<&str> = value.split_whitespace().collect();
+            (name.to_lowercase(), words.join(" "))
+        })
         .collect();
     lines.sort();
     let lines: String = lines.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();

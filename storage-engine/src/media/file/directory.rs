@@ -42,7 +42,7 @@ pub(super) struct Directory {
 impl Directory {
     pub(super) fn open(path: &Path, durability: Durability) -> Result<Self> {
         let explain = |during| move |source| explained(during, path, source);
-        let fresh = !path.exists();
+        let fresh = !path.join(FrameKind::Device.file_name()).exists();
         make_folder(path).map_err(explain("make the device directory"))?;
         let lock = take_lock(path)?;
         for folder in ["zones", "pool"] {
@@ -78,7 +78,8 @@ impl Directory {
             }
         }
         if fresh {
-            // Any of them may have been made just now; one that cannot be opened was there before.
+            // Any of them may have been made just now, or by a caller who left the sync to us; one
+            // that cannot be opened was there before.
             for parent in self.path.canonicalize()?.ancestors().skip(1) {
                 if let Ok(parent) = File::open(parent) {
                     self.sync(&parent)?;

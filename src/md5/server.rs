@@ -1,0 +1,133 @@
+//! The threads that hash, and a stream's side of them.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
+
+use super::board::{Board, StreamId};
+use super::chain::Chain;
+use super::lanes::Kernel;
+
+/// Bytes of a stream that may wait: enough that it does not stop while others are hashed. What is
+/// handed over at once comes on top.
+const QUEUED_BYTES_MAX: usize = 1024 * 1024;
+
+/// Threads that advance the streams of all tasks together. They live as long as the process.
+#[derive(Debug, Clone)]
+pub struct LaneServer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    kernel: Kernel,
+    board: Mutex<Board>,
+    /// Signalled when a round may be due.
+    due: Condvar,
+}
+
+/// One stream on the lanes. Dropped, it is forgotten.
+#[derive(Debug)]
+pub(super) struct LaneStream {
+    shared: Arc<Shared>,
+    id: StreamId,
+}
+
+impl LaneServer {
+    /// Starts `threads` threads; fails when there is not even one.
+    pub fn start(kernel: Kernel, threads: usize) -> std::io::Result<Self> {
+        let (board, due) = (Mutex::new(Board::default()), Condvar::new());
+        let shared = Arc::new(Shared { kernel, board, due });
+        for number in 0..threads.max(1) {
+            let served = Arc::clone(&shared);
+            let thread = std::thread::Builder::new().name(format!("md5-{number}"));
+            match thread.spawn(move || served.serve()) {
+                Err(error) if number == 0 => return Err(error),
+                Err(error) => tracing::warn!(%error, number, "fewer threads for MD5"),
+                Ok(_) => {}
+            }
+        }
+        Ok(Self { shared })
+    }
+
+    /// Takes over a stream.
+    pub(super) fn stream(&self, chain: Chain) -> LaneStream {
+        let id = self.shared.board.lock().open(chain);
+        LaneStream { shared: Arc::clone(&self.shared), id }
+    }
+}
+
+impl Shared {
+    fn serve(&self) {
+        let lanes = self.kernel.lanes();
+        let mut board = self.board.lock();
+        loop {
+            while !board.is_due(lanes) {
+                self.due.wait(&mut board);
+            }
+            let mut round = board.begin(lanes);
+            if board.is_due(lanes) {
+                self.due.notify_one();
+            }
+            drop(board);
+            round.run(self.kernel);
+            board = self.board.lock();
+            let woken = board.end(round);
+            if !woken.is_empty() {
+                drop(board);
+                woken.into_iter().for_each(std::task::Waker::wake);
+                board = self.board.lock();
+            }
+        }
+    }
+
+    /// Changes the board and wakes a thread when that made a round due.
+    fn change<R>(&self, change: impl FnOnce(&mut Board) -> R) -> R {
+        let mut board = self.board.lock();
+        let result = change(&mut board);
+        if board.is_due(self.kernel.lanes()) {
+            self.due.notify_one();
+        }
+        result
+    }
+}
+
+impl LaneStream {
+    /// Waits until more bytes may be handed over.
+    pub(super) async fn room(&self) {
+        self.down_to(QUEUED_BYTES_MAX).await;
+    }
+
+    /// Hands over bytes; leaves `segments` empty.
+    pub(super) fn hand_over(&self, segments: &mut Vec<Bytes>) {
+        self.shared.change(|board| board.add(self.id, segments.drain(..)));
+    }
+
+    /// Waits until all bytes are hashed and gives the chain back.
+    pub(super) async fn finish(self) -> Chain {
+        self.down_to(0).await;
+        let closed = self.shared.change(|board| board.close(self.id));
+        closed.unwrap_or_else(Chain::new)
+    }
+
+    async fn down_to(&self, queued_bytes_max: usize) {
+        poll_fn(|context| {
+            let waker = context.waker();
+            match self.shared.change(|board| board.is_down_to(self.id, queued_bytes_max, waker)) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
+}
+
+impl Drop for LaneStream {
+    fn drop(&mut self) {
+        let forgotten = self.shared.change(|board| board.close(self.id));
+        drop(forgotten);
+    }
+}
