@@ -7,14 +7,14 @@ use futures::executor::block_on;
 use parking_lot::Mutex;
 use storage_engine::format::{
     BATCH_HEADER_BYTES, BatchHeader, RecordBody, RecordHeader, StoredValue, ZONE_DATA_OFFSET,
-    ZoneClass,
+    ZoneClass, salt_header,
 };
 use storage_engine::media::{
     Capacity, Fault, Media, MediaCounters, SECTOR_BYTES, Sector, SimEnvironment, SimMedia, Survival,
 };
 use storage_engine::*;
 
-use crate::device::{class_of, pass_on};
+use crate::device::{batch_header, class_of, pass_on, salt_of};
 use crate::reference::{Asked, Change, Plan, Refusal};
 use crate::subject::{Kind, Subject, ZONE_BYTES, data, open_on, sim_options, verify};
 
@@ -83,12 +83,13 @@ fn a_changed_byte_is_noticed() {
 
 /// The batches of the first journal zone: place, header, all bytes.
 fn batches(media: &SimMedia, zone: ZoneId) -> Vec<(u64, BatchHeader, Vec<u8>)> {
+    let salt = salt_of(media);
     let mut found = Vec::new();
     let mut offset = ZONE_DATA_OFFSET;
     while offset + SECTOR_BYTES <= ZONE_BYTES {
         let mut bytes = vec![0; BATCH_HEADER_BYTES];
         media.read(zone, offset, &mut bytes).unwrap();
-        let Ok((header, _)) = BatchHeader::decode(&bytes) else { break };
+        let Some(header) = batch_header(&bytes, salt) else { break };
         if header.zone != zone {
             break;
         }
@@ -103,7 +104,9 @@ fn batches(media: &SimMedia, zone: ZoneId) -> Vec<(u64, BatchHeader, Vec<u8>)> {
 /// Puts a batch behind the tail.
 fn plant(media: &SimMedia, zone: ZoneId, offset: u64, header: &BatchHeader, bytes: &[u8]) {
     let mut bytes = bytes.to_vec();
-    bytes[..BATCH_HEADER_BYTES].copy_from_slice(&header.encode());
+    let mut encoded = header.encode();
+    salt_header(&mut encoded, salt_of(media));
+    bytes[..BATCH_HEADER_BYTES].copy_from_slice(&encoded);
     for (nth, piece) in bytes.chunks(SECTOR_BYTES as usize).enumerate() {
         let at = offset + nth as u64 * SECTOR_BYTES;
         media.overwrite(zone, at, |to| to.copy_from_slice(piece)).unwrap();
@@ -122,6 +125,7 @@ fn a_stale_batch_is_not_replayed_and_would_be_noticed() {
     let tail = last_at + last.padded_bytes();
     let mut crc = [0; 4];
     crc.copy_from_slice(&last_bytes[BATCH_HEADER_BYTES - 4..BATCH_HEADER_BYTES]);
+    salt_header(&mut crc, salt_of(subject.media()));
     let fits = BatchHeader {
         first_lsn: Lsn(last.first_lsn.0 + u64::from(last.records)),
         previous_crc: u32::from_le_bytes(crc),

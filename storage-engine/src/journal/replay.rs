@@ -211,18 +211,10 @@ impl Replay<'_> {
             }
         }
         if let Some((zone, batch)) = held {
-            // A zone is only begun when all before it is durable.
+            // A zone is only begun when all before it is durable: what rotted since is found when it is
+            // read, and keeps nothing else from being served.
             if tail.zone != Some(zone) || self.data_is_whole(&batch)? {
                 self.apply_batch(zone, &batch)?;
-            } else if tail.zone != Some(zone) {
-                // A zone made after it says that it was acknowledged.
-                return Err(Error::Corrupt(Corruption {
-                    zone: Some(zone),
-                    offset: batch.offset,
-                    what: "blobs of a journal batch",
-                    expected: "extents as the batch says".to_owned(),
-                    found: "other bytes".to_owned(),
-                }));
             } else {
                 // Never acknowledged: its data did not make it. The next batch takes its place.
                 tail.next_lsn = batch.header.first_lsn;
