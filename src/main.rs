@@ -8,11 +8,6 @@ use lodestore::cli::{Action, Cli};
 use lodestore::config::Config;
 use lodestore::{bench, healthcheck, serve};
 
-// Requests allocate some forty times each on every worker; glibc's arenas spent a tenth of a small
-// GET on that, and on their locks.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     match run(Cli::parse().action()) {
         Ok(code) => code,

@@ -15,7 +15,7 @@ use crate::error::{Corruption, Error, Result};
 use crate::format::{
     BlockHeader, BlockKind, CHECKPOINT_BLOCK_HEADER_BYTES, CheckpointEnd, NamedVersion,
     ZONE_DATA_OFFSET, ZoneClass, ZoneHeader, decode_blobs, decode_spaces, decode_versions,
-    encode_blobs, encode_spaces, encode_versions,
+    encode_blobs, encode_spaces, encode_versions, salt_header,
 };
 use crate::id::{BlobId, Lsn, ROOT_SPACE, SpaceId, ZoneId};
 use crate::index::{Change, Index, Newest, Space};
@@ -230,7 +230,9 @@ impl Writer<'_> {
         let header = BlockHeader { kind, zone: zone.id, len: body.len() as u32, as_of, crc };
         let mut buffer = vec![Sector::ZERO; sectors];
         let bytes = sector_bytes_mut(&mut buffer);
-        bytes[..CHECKPOINT_BLOCK_HEADER_BYTES].copy_from_slice(&header.encode());
+        let mut encoded = header.encode();
+        salt_header(&mut encoded, self.inner.zones.salt);
+        bytes[..CHECKPOINT_BLOCK_HEADER_BYTES].copy_from_slice(&encoded);
         bytes[CHECKPOINT_BLOCK_HEADER_BYTES..len].copy_from_slice(body);
         self.inner.zones.write(zone, self.offset, &buffer)?;
         self.offset += padded;
@@ -307,9 +309,10 @@ impl Replay<'_> {
         let mut blocks = Vec::new();
         let mut end = None;
         for &zone in zones {
-            end = read_blocks(self.media, zone, lsn, &mut |kind, as_of, body| {
-                blocks.push((zone, kind, as_of, body));
-            })?;
+            end =
+                read_blocks(self.media, zone, lsn, self.root.salt(), &mut |kind, as_of, body| {
+                    blocks.push((zone, kind, as_of, body));
+                })?;
         }
         let Some(end) = end.filter(|end| end.zones as usize == zones.len() && end.lsn == lsn)
         else {
@@ -357,6 +360,7 @@ pub(crate) fn read_blocks(
     media: &dyn Media,
     zone: ZoneId,
     lsn: Lsn,
+    salt: u32,
     visit: &mut dyn FnMut(BlockKind, Lsn, Vec<u8>),
 ) -> Result<Option<CheckpointEnd>> {
     let mut offset = ZONE_DATA_OFFSET;
@@ -364,6 +368,7 @@ pub(crate) fn read_blocks(
         let mut bytes = [0; CHECKPOINT_BLOCK_HEADER_BYTES];
         media.read(zone, offset, &mut bytes)?;
         // What does not begin a block of this zone is the unwritten rest of it.
+        salt_header(&mut bytes, salt);
         let Ok(header) = BlockHeader::decode(&bytes) else { break };
         let len = CHECKPOINT_BLOCK_HEADER_BYTES as u64 + u64::from(header.len);
         if header.zone != zone || header.as_of < lsn || offset + len > media.zone_bytes() {

@@ -7,12 +7,12 @@ use crate::cipher::MasterKey;
 use crate::engine::{Inner, read_root};
 use crate::entry::Location;
 use crate::error::{Corruption, Error, Result};
-use crate::format::{
-    BATCH_HEADER_BYTES, BatchHeader, RecordHeader, ZONE_DATA_OFFSET, ZoneClass, ZoneHeader,
-};
+use crate::format::{BATCH_HEADER_BYTES, RecordHeader, ZONE_DATA_OFFSET, ZoneClass, ZoneHeader};
 use crate::id::{Lsn, ZoneId};
 use crate::index::{Index, Visit};
-use crate::journal::replay::{Walk, crc_of, for_each_record, read_header, recover};
+use crate::journal::replay::{
+    Walk, crc_of, for_each_record, read_batch_header, read_header, recover,
+};
 use crate::keeper::Mover;
 use crate::media::{Media, SECTOR_BYTES};
 use crate::zone::Zone;
@@ -106,8 +106,9 @@ impl Inner {
                 }
             }
             ZoneClass::Checkpoint => {
+                let salt = self.zones.salt;
                 let found =
-                    crate::checkpoint::read_blocks(media, zone.id, Lsn(0), &mut |_, _, _| {});
+                    crate::checkpoint::read_blocks(media, zone.id, Lsn(0), salt, &mut |_, _, _| {});
                 note(found.map(|_| ()), &mut report)?;
             }
             ZoneClass::Data | ZoneClass::Survivor => {
@@ -180,14 +181,14 @@ fn check_journal(
     reaches: Lsn,
     report: &mut CheckReport,
 ) -> Result<()> {
-    let zone = header.zone;
+    let (zone, salt) = (header.zone, crc32fast::hash(&header.store));
     let mut offset = ZONE_DATA_OFFSET;
     let mut previous = 0;
     let mut reached = header.first_lsn;
     while offset + SECTOR_BYTES <= media.zone_bytes() {
         let mut bytes = [0; BATCH_HEADER_BYTES];
         media.read(zone, offset, &mut bytes)?;
-        let Ok((header, crc)) = BatchHeader::decode(&bytes) else { break };
+        let Ok((header, crc)) = read_batch_header(&bytes, salt) else { break };
         let continues = header.zone == zone && header.previous_crc == previous;
         if !continues || header.first_lsn > end {
             break;
@@ -244,10 +245,10 @@ fn check_checkpoint(
     header: &ZoneHeader,
     report: &mut CheckReport,
 ) -> Result<()> {
-    let blocks =
-        crate::checkpoint::read_blocks(media, header.zone, header.first_lsn, &mut |_, _, body| {
-            report.bytes += body.len() as u64
-        });
+    let (zone, lsn, salt) = (header.zone, header.first_lsn, crc32fast::hash(&header.store));
+    let blocks = crate::checkpoint::read_blocks(media, zone, lsn, salt, &mut |_, _, body| {
+        report.bytes += body.len() as u64;
+    });
     note(blocks.map(|_| ()), report)
 }
 

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use storage_engine::format::{ZoneClass, ZoneHeader};
+use storage_engine::format::{
+    BATCH_HEADER_BYTES, BatchHeader, Root, ZoneClass, ZoneHeader, salt_header,
+};
 use storage_engine::media::{Capacity, Media, MediaCounters, Sector, SimMedia};
 use storage_engine::*;
 
@@ -17,6 +19,18 @@ macro_rules! pass_on {
     };
 }
 pub(crate) use pass_on;
+
+/// What the headers of the store on a device are salted with.
+pub(crate) fn salt_of(media: &SimMedia) -> u32 {
+    Root::decode(&media.root().unwrap().unwrap()).unwrap().salt()
+}
+
+/// The batch header that begins `data`, in a store of this salt.
+pub(crate) fn batch_header(data: &[u8], salt: u32) -> Option<BatchHeader> {
+    let mut bytes: [u8; BATCH_HEADER_BYTES] = *data.first_chunk()?;
+    salt_header(&mut bytes, salt);
+    Some(BatchHeader::decode(&bytes).ok()?.0)
+}
 
 /// Syncs data zones after the journal: the order that syncing both at once may take.
 pub(crate) struct DataSyncedLast {

@@ -12,7 +12,7 @@ use storage_engine::media::{
 };
 use storage_engine::*;
 
-use crate::device::class_of;
+use crate::device::{batch_header, class_of, salt_of};
 use crate::reference::{Change, Plan, Reference};
 use crate::subject::{
     Kind, Subject, ZONE_BYTES, data, master, open_on, sim_options, verify, write_value,
@@ -252,7 +252,8 @@ fn a_checkpoint_outlives_the_journal_zone_it_points_into() {
             let name = format!("same{nth}");
             subject.plan_put(ROOT_SPACE, &name, Keep::Null, data(nth, 2_000)).changes.remove(0)
         });
-        let changes = big.chain(subject.plan_put(ROOT_SPACE, "same", Keep::Null, data(1, 1)).changes);
+        let changes =
+            big.chain(subject.plan_put(ROOT_SPACE, "same", Keep::Null, data(1, 1)).changes);
         let plan = Plan { conditions: vec![], changes: changes.collect() };
         subject.commit(plan).unwrap();
         subject.engine().maintain().unwrap();
@@ -391,12 +392,13 @@ fn batches(media: &SimMedia, zone: ZoneId) -> Vec<(u64, BatchHeader)> {
     if class_of(media, zone) != Some(ZoneClass::Journal) {
         return found;
     }
+    let salt = salt_of(media);
     let mut offset = ZONE_DATA_OFFSET;
     while offset + SECTOR_BYTES <= ZONE_BYTES {
         let mut bytes = [0; BATCH_HEADER_BYTES];
         media.read(zone, offset, &mut bytes).unwrap();
-        match BatchHeader::decode(&bytes) {
-            Ok((header, _)) if header.zone == zone => {
+        match batch_header(&bytes, salt) {
+            Some(header) if header.zone == zone => {
                 found.push((offset, header));
                 offset += header.padded_bytes();
             }
@@ -438,7 +440,7 @@ fn a_torn_tail_is_dropped_and_a_hole_is_refused() {
 
 #[test]
 fn a_damaged_checkpoint_costs_a_longer_replay_only() {
-    let mut subject = rich_store();
+    let subject = rich_store();
     subject.environment.advance(Duration::from_secs(1));
     let media = subject.media();
     let mut zones = media.list().unwrap();

@@ -6,9 +6,13 @@
 mod behaviour;
 mod contract;
 mod crash;
+mod decoders;
 mod device;
 mod faults;
+mod format;
+mod golden;
 mod model;
+mod planted;
 mod reference;
 mod subject;
 mod workload;

@@ -11,7 +11,7 @@
 //! | 12 | 4 | body length |
 //! | 16 | 8 | LSN as of which the body is complete |
 //! | 24 | 4 | CRC-32 of the body |
-//! | 28 | 4 | CRC-32 of bytes 0..28 |
+//! | 28 | 4 | CRC-32 of bytes 0..28, XOR the store's salt (CRC-32 of the store id) |
 //!
 //! *spaces*: count 4, then space 4, key length 2, wrapped key. *versions*: space 4, last (1: no name
 //! of the space follows this block), count 4, bound length 2 and bound (the last name the block

@@ -15,7 +15,7 @@
 //! | 52 | 4 | header CRC of the batch before it in this zone, 0 for the first |
 //! | 56 | 2 | partition |
 //! | 58 | 2 | 0 |
-//! | 60 | 4 | CRC-32 of bytes 0..60 |
+//! | 60 | 4 | CRC-32 of bytes 0..60, XOR the store's salt (CRC-32 of the store id) |
 
 use super::{Decoder, Encoder, Malformed};
 use crate::id::{Epoch, Lsn, ZoneId};

@@ -27,5 +27,14 @@ pub use record::{
 pub use root::Root;
 pub use zone::{ZONE_DATA_OFFSET, ZoneClass, ZoneHeader};
 
+/// Binds a header to its store: changes its CRC, the last four bytes, by the store's salt, and back.
+/// Names lie on the device as clients gave them; without the salt, which no client knows, one could
+/// be made to look like a header.
+pub fn salt_header(header: &mut [u8], salt: u32) {
+    if let Some(crc) = header.last_chunk_mut::<4>() {
+        *crc = (u32::from_le_bytes(*crc) ^ salt).to_le_bytes();
+    }
+}
+
 /// The format this release writes. It reads every format down to 1.
 pub const FORMAT_VERSION: u16 = 1;

@@ -25,7 +25,7 @@ pub struct Root {
     pub partitions: u16,
     /// Epoch of the owner.
     pub epoch: Epoch,
-    /// Identity of the store.
+    /// Identity of the store: random, and shown to nobody.
     pub store: [u8; 16],
     /// When it was made.
     pub created_ms: u64,
@@ -36,6 +36,11 @@ pub struct Root {
 }
 
 impl Root {
+    /// What the headers of this store are salted with ([`super::salt_header`]).
+    pub fn salt(&self) -> u32 {
+        crc32fast::hash(&self.store)
+    }
+
     /// Its bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(48 + self.key.len());

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::error::{Error, Result};
-use crate::format::{BATCH_HEADER_BYTES, BatchHeader, RecordHeader, ZONE_DATA_OFFSET, ZoneClass};
+use crate::format::{
+    BATCH_HEADER_BYTES, BatchHeader, RecordHeader, ZONE_DATA_OFFSET, ZoneClass, salt_header,
+};
 use crate::id::{Lsn, ZoneId};
 use crate::media::{SECTOR_BYTES, Sector, sector_bytes_mut};
 use crate::zone::{Claim, Zone, Zones};
@@ -109,10 +111,11 @@ impl Group {
             previous_crc,
             partition: 0,
         };
-        let encoded = header.encode();
-        bytes[..BATCH_HEADER_BYTES].copy_from_slice(&encoded);
+        let mut encoded = header.encode();
         let mut crc = [0; 4];
         crc.copy_from_slice(&encoded[BATCH_HEADER_BYTES - 4..]);
+        salt_header(&mut encoded, zones.salt);
+        bytes[..BATCH_HEADER_BYTES].copy_from_slice(&encoded);
         (&self.sectors[..padded / SECTOR_BYTES as usize], u32::from_le_bytes(crc))
     }
 

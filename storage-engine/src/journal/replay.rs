@@ -16,7 +16,7 @@ use crate::entry::Location;
 use crate::error::{Corruption, Error, Result};
 use crate::format::{
     BATCH_HEADER_BYTES, BatchHeader, BlobPlace, Malformed, RECORD_HEADER_BYTES, RecordBody,
-    RecordHeader, Root, ZONE_DATA_OFFSET, ZoneClass, ZoneHeader,
+    RecordHeader, Root, ZONE_DATA_OFFSET, ZoneClass, ZoneHeader, salt_header,
 };
 use crate::id::{Lsn, ROOT_SPACE, SpaceId, ZoneId};
 use crate::index::{Change, Index, entry_of};
@@ -211,18 +211,10 @@ impl Replay<'_> {
             }
         }
         if let Some((zone, batch)) = held {
-            // A zone is only begun when all before it is durable.
+            // A zone is only begun when all before it is durable: what rotted since is found when it is
+            // read, and keeps nothing else from being served.
             if tail.zone != Some(zone) || self.data_is_whole(&batch)? {
                 self.apply_batch(zone, &batch)?;
-            } else if tail.zone != Some(zone) {
-                // A zone made after it says that it was acknowledged.
-                return Err(Error::Corrupt(Corruption {
-                    zone: Some(zone),
-                    offset: batch.offset,
-                    what: "blobs of a journal batch",
-                    expected: "extents as the batch says".to_owned(),
-                    found: "other bytes".to_owned(),
-                }));
             } else {
                 // Never acknowledged: its data did not make it. The next batch takes its place.
                 tail.next_lsn = batch.header.first_lsn;
@@ -241,7 +233,7 @@ impl Replay<'_> {
         while offset < end {
             let mut bytes = [0; BATCH_HEADER_BYTES];
             self.media.read(zone, offset, &mut bytes)?;
-            let (header, found) = BatchHeader::decode(&bytes)
+            let (header, found) = read_batch_header(&bytes, self.root.salt())
                 .map_err(|malformed| corrupt(zone, offset, "journal batch", malformed))?;
             crc = found;
             offset += header.padded_bytes();
@@ -262,7 +254,8 @@ impl Replay<'_> {
         }
         let mut bytes = [0; BATCH_HEADER_BYTES];
         self.media.read(zone, offset, &mut bytes)?;
-        let Ok((header, crc)) = BatchHeader::decode(&bytes) else { return Ok(None) };
+        let salt = self.root.salt();
+        let Ok((header, crc)) = read_batch_header(&bytes, salt) else { return Ok(None) };
         let continues = header.zone == zone
             && header.first_lsn == lsn
             && header.epoch <= self.root.epoch
@@ -283,6 +276,7 @@ impl Replay<'_> {
     /// durable once and is not a torn tail.
     fn refuse_hole(&self, zone: ZoneId, offset: u64, lsn: Lsn) -> Result<()> {
         const STRIDE: usize = 1 << 20;
+        let salt = self.root.salt();
         let mut at = offset;
         let mut buffer = vec![0; STRIDE];
         while at + SECTOR_BYTES <= self.media.zone_bytes() {
@@ -290,7 +284,7 @@ impl Replay<'_> {
             let window = buffer.get_mut(..len).unwrap_or_default();
             self.media.read(zone, at, window)?;
             for (ordinal, sector) in window.chunks(SECTOR_BYTES as usize).enumerate() {
-                let Ok((header, _)) = BatchHeader::decode(sector) else { continue };
+                let Ok((header, _)) = read_batch_header(sector, salt) else { continue };
                 // An empty batch takes no LSN, so one of the same LSN behind it is later, too.
                 let is_behind = at > offset || ordinal > 0;
                 let is_later = header.first_lsn > lsn || (is_behind && header.first_lsn == lsn);
@@ -430,6 +424,14 @@ impl Replay<'_> {
         })?;
         Ok(whole)
     }
+}
+
+/// Takes the store's salt off a batch header, verifies and reads it.
+pub(crate) fn read_batch_header(data: &[u8], salt: u32) -> Result<(BatchHeader, u32), Malformed> {
+    let mut header: [u8; BATCH_HEADER_BYTES] =
+        *data.first_chunk().ok_or(Malformed::new("batch header length"))?;
+    salt_header(&mut header, salt);
+    BatchHeader::decode(&header)
 }
 
 /// True when every extent of a blob has the checksum it should have.

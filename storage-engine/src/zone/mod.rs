@@ -64,6 +64,7 @@ pub(crate) struct Zones {
     environment: Arc<dyn Environment>,
     pub(crate) epoch: Epoch,
     pub(crate) store: [u8; 16],
+    pub(crate) salt: u32,
     root: Mutex<Root>,
     map: RwLock<BTreeMap<ZoneId, Arc<Zone>>>,
     retiring: Mutex<Vec<Arc<Zone>>>,
@@ -99,12 +100,13 @@ impl Zones {
         next_id: u32,
     ) -> Result<Self> {
         let map = found.iter().map(|h| (h.zone, Arc::new(Zone::found(h)))).collect();
-        let (epoch, store) = (root.epoch, root.store);
+        let (epoch, store, salt) = (root.epoch, root.store, root.salt());
         let zones = Self {
             media,
             environment,
             epoch,
             store,
+            salt,
             root: Mutex::new(root),
             map: RwLock::new(map),
             retiring: Mutex::default(),

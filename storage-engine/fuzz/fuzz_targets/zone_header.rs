@@ -1,0 +1,7 @@
+//! Any bytes to the `zone_header` decoder.
+#![no_main]
+
+#[path = "../../tests/decoders.rs"]
+mod decoders;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| decoders::zone_header(data));

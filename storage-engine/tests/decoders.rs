@@ -1,0 +1,100 @@
+//! Every decoder of the format, given any bytes: it answers or refuses, it never panics, and what it
+//! accepted it encodes and reads again the same. Shared by `format.rs` and the fuzz targets.
+
+#![expect(unreachable_pub, reason = "the fuzz targets take this file as a module of theirs")]
+
+use storage_engine::format::*;
+
+/// A decoder under test.
+pub type Decoder = fn(&[u8]);
+
+/// All of them, by name.
+pub const ALL: [(&str, Decoder); 11] = [
+    ("root", root),
+    ("zone_header", zone_header),
+    ("batch_header", batch_header),
+    ("record", record),
+    ("record_body", record_body),
+    ("put_body", put_body),
+    ("block_header", block_header),
+    ("checkpoint_end", checkpoint_end),
+    ("spaces", spaces),
+    ("versions", versions),
+    ("blobs", blobs),
+];
+
+pub fn root(data: &[u8]) {
+    if let Ok(root) = Root::decode(data) {
+        assert_eq!(Root::decode(&root.encode()), Ok(root));
+    }
+}
+
+pub fn zone_header(data: &[u8]) {
+    if let Ok(header) = ZoneHeader::decode(data) {
+        assert_eq!(ZoneHeader::decode(&header.encode()), Ok(header));
+    }
+}
+
+pub fn batch_header(data: &[u8]) {
+    if let Ok((header, _)) = BatchHeader::decode(data) {
+        let again = BatchHeader::decode(&header.encode()).map(|(header, _)| header);
+        assert_eq!(again, Ok(header));
+        let _ = header.padded_bytes();
+    }
+}
+
+pub fn record(data: &[u8]) {
+    if let Ok((header, body)) = RecordHeader::decode_record(data) {
+        assert_eq!(header.kind, body.kind());
+        assert_eq!(RecordHeader::decode(&header.encode()), Ok(header));
+    }
+}
+
+/// The first byte says the kind.
+pub fn record_body(data: &[u8]) {
+    let Some((&kind, body)) = data.split_first() else { return };
+    if let Ok(body) = RecordBody::decode(kind % 10, body) {
+        let mut encoded = Vec::new();
+        encode_body(&body, &mut encoded);
+        assert_eq!(RecordBody::decode(body.kind(), &encoded), Ok(body));
+    }
+}
+
+pub fn put_body(data: &[u8]) {
+    if let Ok((_, parts)) = put_parts(data) {
+        for part in parts {
+            assert!(data.get(part).is_some());
+        }
+    }
+}
+
+pub fn block_header(data: &[u8]) {
+    if let Ok(header) = BlockHeader::decode(data) {
+        assert_eq!(BlockHeader::decode(&header.encode()), Ok(header));
+    }
+}
+
+pub fn checkpoint_end(data: &[u8]) {
+    if let Ok(end) = CheckpointEnd::decode(data) {
+        assert_eq!(CheckpointEnd::decode(&end.encode()), Ok(end));
+    }
+}
+
+pub fn spaces(data: &[u8]) {
+    if let Ok(spaces) = decode_spaces(data) {
+        assert_eq!(decode_spaces(&encode_spaces(&spaces)), Ok(spaces));
+    }
+}
+
+pub fn versions(data: &[u8]) {
+    if let Ok(block) = decode_versions(data) {
+        let encoded = encode_versions(block.space, block.bound.as_deref(), &block.versions);
+        assert_eq!(decode_versions(&encoded), Ok(block));
+    }
+}
+
+pub fn blobs(data: &[u8]) {
+    if let Ok(blobs) = decode_blobs(data) {
+        assert_eq!(decode_blobs(&encode_blobs(&blobs)), Ok(blobs));
+    }
+}
