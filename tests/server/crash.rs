@@ -52,15 +52,6 @@ enum VersionDoubt {
     Removed(String),
 }
 
-/// A part that was acknowledged and waits for its completion.
-#[derive(Debug, Clone)]
-struct OpenUpload {
-    key: String,
-    id: String,
-    etag: String,
-    content: Content,
-}
-
 /// One client with its memory.
 struct Worker {
     name: String,
@@ -68,7 +59,6 @@ struct Worker {
     versioned: Bucket,
     slots: BTreeMap<String, Slot>,
     histories: BTreeMap<String, History>,
-    upload: Option<OpenUpload>,
     /// Lines of the ledger that were acknowledged, and the one that may be there.
     lines: Vec<String>,
     line_doubt: Option<String>,
@@ -176,7 +166,6 @@ impl Worker {
             versioned: versioned.clone(),
             slots: keys("plain").map(|key| (key, Slot::default())).collect(),
             histories: keys("versions").map(|key| (key, History::default())).collect(),
-            upload: None,
             lines: Vec::new(),
             line_doubt: None,
             claims: Vec::new(),
@@ -233,9 +222,8 @@ impl Worker {
         match self.random.below(100) {
             0..18 => self.put(false),
             18..24 => self.put(true),
-            24..34 => self.uploads.step(),
-            34..40 => self.locks.step(),
-            40..44 => self.upload(),
+            24..38 => self.uploads.step(),
+            38..44 => self.locks.step(),
             44..52 => self.copy(),
             52..60 => self.delete(),
             60..63 => self.delete_many(),
@@ -299,31 +287,6 @@ impl Worker {
         } else {
             response.refused(412, "PreconditionFailed");
         }
-        Ok(())
-    }
-
-    fn upload(&mut self) -> Step {
-        // Once asked for, a completion is not asked for again: it may have happened long ago.
-        if let Some(upload) = self.upload.take() {
-            let body = format!(
-                "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{}</ETag></Part>\
-                 </CompleteMultipartUpload>",
-                upload.etag
-            );
-            let target = format!("{}?uploadId={}", upload.key, upload.id);
-            let response = self.write(&upload.key, Some(upload.content), |bucket| {
-                bucket.post(&target).body(body).try_send()
-            })?;
-            response.expect(200);
-            return Ok(());
-        }
-        let (key, content) = (self.key(), self.content(true));
-        let begun = self.plain.post(&format!("{key}?uploads")).try_send().map_err(|_| Died)?;
-        let id = begun.expect(200).field("UploadId");
-        let target = format!("{key}?partNumber=1&uploadId={id}");
-        let part = self.plain.put(&target).body(content.bytes()).payload("UNSIGNED-PAYLOAD");
-        let etag = part.try_send().map_err(|_| Died)?.expect(200).etag();
-        self.upload = Some(OpenUpload { key, id, etag, content });
         Ok(())
     }
 

@@ -87,7 +87,7 @@ impl Uploads {
         match (self.open[place].parts.len(), self.random.below(20)) {
             (_, 0) => self.abort(place),
             (_, 1) => self.delete(),
-            (2.., 2..8) => self.complete(place),
+            (2.., 2..8) | (1, 2) => self.complete(place),
             (_, 8..13) => self.copy_part(place),
             _ => self.put_part(place),
         }
