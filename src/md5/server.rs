@@ -127,7 +127,6 @@ impl LaneStream {
 
 impl Drop for LaneStream {
     fn drop(&mut self) {
-        let forgotten = self.shared.change(|board| board.close(self.id));
-        drop(forgotten);
+        self.shared.change(|board| board.close(self.id));
     }
 }
