@@ -99,6 +99,10 @@ impl Inner {
             self.write_names(writer, space)?;
         }
         self.write_blobs(writer)?;
+        // Durable before the end is written: a damaged checkpoint with an end was whole once.
+        for zone in &writer.zones {
+            self.zones.sync(zone)?;
+        }
         let end = CheckpointEnd {
             lsn: writer.lsn,
             replay_zone: position.zone,

@@ -1,6 +1,6 @@
 //! The engine: open a device, commit batches, read, close. The only file that composes the parts.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::entry::{Body, Entry};
 use crate::environment::Environment;
 use crate::error::{Corruption, Error, Missing, Result, Shortage};
 use crate::format::{PutHead, RecordBody, Root, ZoneClass, ZoneHeader, encode_body};
-use crate::id::{Epoch, Lsn, ROOT_SPACE, SpaceId};
+use crate::id::{Epoch, Lsn, ROOT_SPACE, SpaceId, ZoneId};
 use crate::index::Index;
 use crate::journal::replay::{FoundCheckpoint, read_header, recover};
 use crate::journal::{Journal, Position};
@@ -113,6 +113,9 @@ impl Engine {
                 }));
             }
             zones.media.delete(zones.epoch, *blank)?;
+        }
+        for header in &recovered.headers {
+            zones.mend_header(header)?;
         }
         note_last_lsns(&zones, &recovered.headers, recovered.tail.next_lsn);
         let journal = Journal::resume(&zones, recovered.tail)?;
@@ -430,9 +433,16 @@ impl Inner {
         Ok(read(&index))
     }
 
-    /// After recovery: data zones have no open end but the one with most room left; zones without
-    /// anything live go.
+    /// After recovery: data zones have no open end but the one with most room left; checkpoints that
+    /// were never finished, or cannot be read, go.
     fn settle_zones(&self) {
+        let kept: HashSet<ZoneId> =
+            self.checkpoints.lock().iter().flat_map(|found| found.zones.clone()).collect();
+        for zone in self.zones.all() {
+            if zone.class == ZoneClass::Checkpoint && !kept.contains(&zone.id) {
+                self.zones.retire(zone.id);
+            }
+        }
         let index = self.index.read();
         let mut ends = std::collections::HashMap::new();
         for blob in index.blobs.values() {

@@ -1,5 +1,6 @@
 //! Verifying zones without keys: in the background while serving, and offline for `lodestore check`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -7,7 +8,10 @@ use crate::cipher::MasterKey;
 use crate::engine::{Inner, read_root};
 use crate::entry::Location;
 use crate::error::{Corruption, Error, Result};
-use crate::format::{BATCH_HEADER_BYTES, RecordHeader, ZONE_DATA_OFFSET, ZoneClass, ZoneHeader};
+use crate::format::{
+    BATCH_HEADER_BYTES, BlockHeader, BlockKind, CHECKPOINT_BLOCK_HEADER_BYTES, RecordHeader,
+    ZONE_DATA_OFFSET, ZoneClass, ZoneHeader, salt_header,
+};
 use crate::id::{Lsn, ZoneId};
 use crate::index::{Index, Visit};
 use crate::journal::replay::{
@@ -64,10 +68,16 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
         }
     }
     let end = recovered.tail.next_lsn;
+    let mut finished = BTreeSet::new();
+    for header in recovered.headers.iter().filter(|h| h.class == ZoneClass::Checkpoint) {
+        if is_finished(media, header.zone, header.salt())? {
+            finished.insert(header.first_lsn);
+        }
+    }
     let needed_from = recovered.checkpoints.first().map_or(Lsn(0), |oldest| oldest.lsn);
     for header in &recovered.headers {
         report.zones += 1;
-        check_header_copies(media, header, &mut report)?;
+        let batches = report.batches;
         match header.class {
             ZoneClass::Journal => {
                 let journal = recovered.headers.iter().filter(|h| h.class == ZoneClass::Journal);
@@ -77,8 +87,24 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
                 let reaches = if next.0 > needed_from.0 + 1 { next } else { Lsn(0) };
                 check_journal(media, header, end, reaches, &mut report)?;
             }
-            ZoneClass::Checkpoint => check_checkpoint(media, header, &mut report)?,
-            ZoneClass::Data | ZoneClass::Survivor => {}
+            ZoneClass::Checkpoint if finished.contains(&header.first_lsn) => {
+                check_checkpoint(media, header, &mut report)?;
+            }
+            ZoneClass::Checkpoint | ZoneClass::Data | ZoneClass::Survivor => {}
+        }
+        // A header is durable with the first sync of its zone: before it, a crash may tear it.
+        let was_synced = match header.class {
+            ZoneClass::Journal => {
+                Some(header.zone) != recovered.tail.zone || report.batches > batches + 1
+            }
+            ZoneClass::Checkpoint => finished.contains(&header.first_lsn),
+            ZoneClass::Data | ZoneClass::Survivor => {
+                recovered.index.live_bytes(header.zone) > 0
+                    && !recovered.unproven.contains(&header.zone)
+            }
+        };
+        if was_synced {
+            check_header_copies(media, header, &mut report)?;
         }
     }
     check_blobs(media, &recovered.index, &mut report)?;
@@ -181,7 +207,7 @@ fn check_journal(
     reaches: Lsn,
     report: &mut CheckReport,
 ) -> Result<()> {
-    let (zone, salt) = (header.zone, crc32fast::hash(&header.store));
+    let (zone, salt) = (header.zone, header.salt());
     let mut offset = ZONE_DATA_OFFSET;
     let mut previous = 0;
     let mut reached = header.first_lsn;
@@ -240,12 +266,29 @@ fn check_journal(
     Ok(())
 }
 
+/// True when a checkpoint ends in this zone. All else of it was durable before its end was written:
+/// one without an end was never finished, one with an end was whole.
+fn is_finished(media: &dyn Media, zone: ZoneId, salt: u32) -> Result<bool> {
+    let mut offset = ZONE_DATA_OFFSET;
+    while offset + SECTOR_BYTES <= media.zone_bytes() {
+        let mut bytes = [0; CHECKPOINT_BLOCK_HEADER_BYTES];
+        media.read(zone, offset, &mut bytes)?;
+        salt_header(&mut bytes, salt);
+        let header = BlockHeader::decode(&bytes).ok().filter(|header| header.zone == zone);
+        if header.is_some_and(|header| header.kind == BlockKind::End) {
+            return Ok(true);
+        }
+        offset += SECTOR_BYTES;
+    }
+    Ok(false)
+}
+
 fn check_checkpoint(
     media: &dyn Media,
     header: &ZoneHeader,
     report: &mut CheckReport,
 ) -> Result<()> {
-    let (zone, lsn, salt) = (header.zone, header.first_lsn, crc32fast::hash(&header.store));
+    let (zone, lsn, salt) = (header.zone, header.first_lsn, header.salt());
     let blocks = crate::checkpoint::read_blocks(media, zone, lsn, salt, &mut |_, _, body| {
         report.bytes += body.len() as u64;
     });

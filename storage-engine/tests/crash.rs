@@ -14,7 +14,7 @@ use storage_engine::*;
 use crate::device::DataSyncedLast;
 use crate::model::for_each_seed;
 use crate::reference::Reference;
-use crate::subject::{Kind, Subject, data, open_on, sim_options};
+use crate::subject::{Kind, Subject, data, master, open_on, sim_options};
 use crate::workload::Workload;
 
 /// Commits of one piece of work.
@@ -53,6 +53,14 @@ impl Past {
         let media = SimMedia::after_crash(point, survival);
         self.identify(media, point.changes)
             .unwrap_or_else(|what| panic!("after change {} ({survival:?}): {what}", point.changes))
+    }
+
+    /// What a crash leaves is no corruption.
+    fn check(&self, point: &CrashPoint, survival: Survival) {
+        let media = SimMedia::after_crash(point, survival);
+        // Before the first open there is no store to check.
+        let Ok(report) = check(&media, master().as_ref()) else { return };
+        assert_eq!(report.corruptions, [], "after change {} ({survival:?})", point.changes);
     }
 
     fn identify(&self, media: SimMedia, changes: u64) -> Result<Subject, String> {
@@ -139,6 +147,8 @@ fn every_moment(seed: u64, order: Order, points: &AtomicU64) {
         for (nth, survival) in survivals(moment).into_iter().enumerate() {
             let subject = past.recover(moment, survival);
             points.fetch_add(1, Relaxed);
+            past.check(moment, survival);
+            assert_eq!(subject.engine().scrub().unwrap(), [], "after change {}", moment.changes);
             if (moment.changes + nth as u64).is_multiple_of(3) {
                 goes_on(subject, moment.changes);
             }

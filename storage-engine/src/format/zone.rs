@@ -96,6 +96,11 @@ pub struct ZoneHeader {
 }
 
 impl ZoneHeader {
+    /// What the headers inside the zone are salted with ([`super::salt_header`]).
+    pub fn salt(&self) -> u32 {
+        crc32fast::hash(&self.store)
+    }
+
     /// One copy.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(CRC_OFFSET + 4);

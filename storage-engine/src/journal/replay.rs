@@ -32,6 +32,8 @@ pub(crate) struct Recovered {
     /// Zones without one: made, never used.
     pub(crate) blank: Vec<ZoneId>,
     pub(crate) tail: Tail,
+    /// Zones of what the last batch placed: nothing proves that they were ever synced.
+    pub(crate) unproven: BTreeSet<ZoneId>,
     /// LSN, first replayed byte and zones of the checkpoints that were found, oldest first.
     pub(crate) checkpoints: Vec<FoundCheckpoint>,
     pub(crate) next_space: u32,
@@ -93,6 +95,7 @@ pub(crate) fn recover(media: &dyn Media, master: &dyn MasterKey, root: &Root) ->
         master,
         root,
         zones: headers.iter().map(|header| header.zone).collect(),
+        unproven: BTreeSet::new(),
         index,
         loaded: Loaded::default(),
         records: 0,
@@ -107,6 +110,7 @@ pub(crate) fn recover(media: &dyn Media, master: &dyn MasterKey, root: &Root) ->
         headers,
         blank,
         tail,
+        unproven: replay.unproven,
         checkpoints,
         next_space: replay.next_space,
         records: replay.records,
@@ -130,6 +134,7 @@ pub(crate) struct Replay<'a> {
     pub(crate) root: &'a Root,
     /// Zones with a valid header.
     zones: BTreeSet<ZoneId>,
+    unproven: BTreeSet<ZoneId>,
     pub(crate) index: Index,
     pub(crate) loaded: Loaded,
     records: u64,
@@ -397,9 +402,19 @@ impl Replay<'_> {
     }
 
     /// True when all that the batch places in other zones can be read back as it was written.
-    fn data_is_whole(&self, batch: &Batch) -> Result<bool> {
+    fn data_is_whole(&mut self, batch: &Batch) -> Result<bool> {
         let mut whole = true;
+        let mut placed = BTreeSet::new();
         for_each_record(&batch.records, &mut |_, _, body| {
+            match &body {
+                RecordBody::Blob { place, .. } => {
+                    placed.extend(place.all_extents().map(|extent| extent.zone));
+                }
+                RecordBody::MoveRecord { to, .. } => {
+                    placed.insert(to.zone);
+                }
+                _ => {}
+            }
             whole = whole
                 && match body {
                     RecordBody::Blob { place, .. } => {
@@ -422,6 +437,7 @@ impl Replay<'_> {
             ),
             Walk::Failed(error) => error,
         })?;
+        self.unproven = placed;
         Ok(whole)
     }
 }

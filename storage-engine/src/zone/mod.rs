@@ -217,6 +217,25 @@ impl Zones {
         Ok(zone)
     }
 
+    /// Writes the copies of a zone's header anew that a crash has torn, so that the zone goes on with
+    /// two.
+    pub(crate) fn mend_header(&self, header: &ZoneHeader) -> Result<()> {
+        let encoded = header.encode();
+        for copy in 0..ZONE_DATA_OFFSET / SECTOR_BYTES {
+            let mut held = [0; 128];
+            self.media.read(header.zone, copy * SECTOR_BYTES, &mut held)?;
+            if held.starts_with(&encoded) {
+                continue;
+            }
+            tracing::warn!(zone = %header.zone, copy, "mending a zone header");
+            let mut sector = Sector::ZERO;
+            sector.0[..encoded.len()].copy_from_slice(&encoded);
+            self.media.write(self.epoch, header.zone, copy * SECTOR_BYTES, &[sector])?;
+            self.media.sync(self.epoch, header.zone)?;
+        }
+        Ok(())
+    }
+
     /// An id that no zone of this store ever had. Ids are set aside in the root object by the
     /// thousand, so that a crash forgets none that was used.
     fn next_id(&self) -> Result<ZoneId> {
