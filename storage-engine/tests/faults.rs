@@ -439,7 +439,7 @@ fn a_torn_tail_is_dropped_and_a_hole_is_refused() {
 
 #[test]
 fn a_damaged_checkpoint_costs_a_longer_replay_only() {
-    let mut subject = rich_store();
+    let subject = rich_store();
     subject.environment.advance(Duration::from_secs(1));
     let media = subject.media();
     let mut zones = media.list().unwrap();
