@@ -6,10 +6,10 @@
 use storage_engine::format::*;
 
 /// A decoder under test.
-pub type Decoder = fn(&[u8]);
+pub(crate) type Decoder = fn(&[u8]);
 
 /// All of them, by name.
-pub const ALL: [(&str, Decoder); 11] = [
+pub(crate) const ALL: [(&str, Decoder); 11] = [
     ("root", root),
     ("zone_header", zone_header),
     ("batch_header", batch_header),
@@ -23,19 +23,26 @@ pub const ALL: [(&str, Decoder); 11] = [
     ("blobs", blobs),
 ];
 
-pub fn root(data: &[u8]) {
+/// Gives bytes to one of them.
+pub(crate) fn run(name: &str, data: &[u8]) {
+    for (_, decode) in ALL.into_iter().filter(|(decoder, _)| *decoder == name) {
+        decode(data);
+    }
+}
+
+fn root(data: &[u8]) {
     if let Ok(root) = Root::decode(data) {
         assert_eq!(Root::decode(&root.encode()), Ok(root));
     }
 }
 
-pub fn zone_header(data: &[u8]) {
+fn zone_header(data: &[u8]) {
     if let Ok(header) = ZoneHeader::decode(data) {
         assert_eq!(ZoneHeader::decode(&header.encode()), Ok(header));
     }
 }
 
-pub fn batch_header(data: &[u8]) {
+fn batch_header(data: &[u8]) {
     if let Ok((header, _)) = BatchHeader::decode(data) {
         let again = BatchHeader::decode(&header.encode()).map(|(header, _)| header);
         assert_eq!(again, Ok(header));
@@ -43,7 +50,7 @@ pub fn batch_header(data: &[u8]) {
     }
 }
 
-pub fn record(data: &[u8]) {
+fn record(data: &[u8]) {
     if let Ok((header, body)) = RecordHeader::decode_record(data) {
         assert_eq!(header.kind, body.kind());
         assert_eq!(RecordHeader::decode(&header.encode()), Ok(header));
@@ -51,7 +58,7 @@ pub fn record(data: &[u8]) {
 }
 
 /// The first byte says the kind.
-pub fn record_body(data: &[u8]) {
+fn record_body(data: &[u8]) {
     let Some((&kind, body)) = data.split_first() else { return };
     if let Ok(body) = RecordBody::decode(kind % 10, body) {
         let mut encoded = Vec::new();
@@ -60,7 +67,7 @@ pub fn record_body(data: &[u8]) {
     }
 }
 
-pub fn put_body(data: &[u8]) {
+fn put_body(data: &[u8]) {
     if let Ok((_, parts)) = put_parts(data) {
         for part in parts {
             assert!(data.get(part).is_some());
@@ -68,32 +75,32 @@ pub fn put_body(data: &[u8]) {
     }
 }
 
-pub fn block_header(data: &[u8]) {
+fn block_header(data: &[u8]) {
     if let Ok(header) = BlockHeader::decode(data) {
         assert_eq!(BlockHeader::decode(&header.encode()), Ok(header));
     }
 }
 
-pub fn checkpoint_end(data: &[u8]) {
+fn checkpoint_end(data: &[u8]) {
     if let Ok(end) = CheckpointEnd::decode(data) {
         assert_eq!(CheckpointEnd::decode(&end.encode()), Ok(end));
     }
 }
 
-pub fn spaces(data: &[u8]) {
+fn spaces(data: &[u8]) {
     if let Ok(spaces) = decode_spaces(data) {
         assert_eq!(decode_spaces(&encode_spaces(&spaces)), Ok(spaces));
     }
 }
 
-pub fn versions(data: &[u8]) {
+fn versions(data: &[u8]) {
     if let Ok(block) = decode_versions(data) {
         let encoded = encode_versions(block.space, block.bound.as_deref(), &block.versions);
         assert_eq!(decode_versions(&encoded), Ok(block));
     }
 }
 
-pub fn blobs(data: &[u8]) {
+fn blobs(data: &[u8]) {
     if let Ok(blobs) = decode_blobs(data) {
         assert_eq!(decode_blobs(&encode_blobs(&blobs)), Ok(blobs));
     }

@@ -173,11 +173,10 @@ fn every_structure_has_its_golden_bytes() {
 
 #[test]
 fn every_structure_reads_back_and_none_is_read_short() {
-    let decoders: std::collections::HashMap<_, _> = decoders::ALL.into_iter().collect();
     for (_, decoder, bytes) in samples() {
-        let decode = decoders[decoder];
+        assert!(decoders::ALL.iter().any(|(name, _)| *name == decoder));
         for len in 0..=bytes.len() {
-            decode(&bytes[..len]);
+            decoders::run(decoder, &bytes[..len]);
         }
     }
 }

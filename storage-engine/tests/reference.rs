@@ -74,7 +74,7 @@ pub(crate) enum Asked {
 
 /// An operation.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "plans are few and short-lived")]
+#[expect(clippy::large_enum_variant, reason = "a plan has a few, and most are puts")]
 pub(crate) enum Change {
     Put { space: SpaceId, name: Bytes, keep: Keep, content: Option<Written>, lock: Option<Lock> },
     Rewrite { space: SpaceId, name: Bytes, sequence: u64, meta: Bytes, label: u8 },

@@ -4,4 +4,4 @@
 #[path = "../../tests/decoders.rs"]
 mod decoders;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| decoders::batch_header(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| decoders::run("batch_header", data));

@@ -4,4 +4,4 @@
 #[path = "../../tests/decoders.rs"]
 mod decoders;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| decoders::block_header(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| decoders::run("block_header", data));

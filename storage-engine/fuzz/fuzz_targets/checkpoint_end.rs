@@ -4,4 +4,4 @@
 #[path = "../../tests/decoders.rs"]
 mod decoders;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| decoders::checkpoint_end(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| decoders::run("checkpoint_end", data));

@@ -4,4 +4,4 @@
 #[path = "../../tests/decoders.rs"]
 mod decoders;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| decoders::root(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| decoders::run("root", data));
