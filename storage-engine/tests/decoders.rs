@@ -1,8 +1,6 @@
 //! Every decoder of the format, given any bytes: it answers or refuses, it never panics, and what it
 //! accepted it encodes and reads again the same. Shared by `format.rs` and the fuzz targets.
 
-#![expect(unreachable_pub, reason = "the fuzz targets take this file as a module of theirs")]
-
 use storage_engine::format::*;
 
 /// A decoder under test.
