@@ -96,7 +96,11 @@ impl Front {
             metrics: Arc::clone(&self.metrics),
             permit: None,
         };
-        let answer = self.route(parts, body, &mut account).await;
+        let route = AssertUnwindSafe(self.route(parts, body, &mut account)).catch_unwind().await;
+        let answer = route.unwrap_or_else(|panic| {
+            self.metrics.panicked();
+            answer_failure(panic_text(&*panic), &account.case)
+        });
         account.status = answer.status().as_u16();
         let (head, body) = answer.into_parts();
         Response::from_parts(head, Reply::new(body, account))
@@ -164,9 +168,8 @@ impl Front {
     }
 
     async fn call_handler(&self, request: Request<s3s::Body>, case: &Case) -> Response<s3s::Body> {
-        let call = AssertUnwindSafe(self.handler.call(request)).catch_unwind().await;
-        let failure = match call {
-            Ok(Ok(answer)) => {
+        match self.handler.call(request).await {
+            Ok(answer) => {
                 let status = answer.status();
                 if matches!(status.as_u16(), 500 | 502 | 504..) {
                     tracing::warn!(
@@ -176,23 +179,10 @@ impl Front {
                         "a request failed"
                     );
                 }
-                return response::of_handler(answer, case);
+                response::of_handler(answer, case)
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(panic) => {
-                self.metrics.panicked();
-                panic_text(&*panic).to_owned()
-            }
-        };
-        tracing::error!(
-            request_id = case.id.text(),
-            operation = case.operation_name(),
-            failure,
-            "a handler failed"
-        );
-        let message = "We encountered an internal error. Please try again.";
-        let status = StatusCode::INTERNAL_SERVER_ERROR;
-        response::of_refusal(Refusal::new(status, "InternalError", message), case)
+            Err(error) => answer_failure(&error.to_string(), case),
+        }
     }
 
     async fn reserve(&self) -> Result<OwnedSemaphorePermit, Refusal> {
@@ -215,6 +205,19 @@ impl Front {
         answer.headers_mut().insert(header::CONTENT_LENGTH, len);
         answer
     }
+}
+
+/// The answer to a request that could not be answered.
+fn answer_failure(failure: &str, case: &Case) -> Response<s3s::Body> {
+    tracing::error!(
+        request_id = case.id.text(),
+        operation = case.operation_name(),
+        failure,
+        "a request could not be answered"
+    );
+    let message = "We encountered an internal error. Please try again.";
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    response::of_refusal(Refusal::new(status, "InternalError", message), case)
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use time::format_description::well_known::Rfc2822;
 use time::macros::format_description;
-use time::{OffsetDateTime, PrimitiveDateTime};
+use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
 use crate::server::query::Query;
 use crate::server::refusal::Refusal;
@@ -56,8 +56,9 @@ impl RequestTime {
 
     fn parse(text: &str) -> Option<Self> {
         Self::parse_basic(text).or_else(|| {
-            let time =
-                OffsetDateTime::parse(text.trim(), &Rfc2822).ok()?.to_offset(time::UtcOffset::UTC);
+            let time = OffsetDateTime::parse(text.trim(), &Rfc2822).ok()?;
+            // An offset can carry a time out of the years that there are.
+            let time = time.checked_to_offset(UtcOffset::UTC)?;
             let format = format_description!("[year][month][day]T[hour][minute][second]Z");
             Some(Self { time, text: time.format(format).ok()? })
         })
@@ -94,9 +95,16 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in
-            ["", "x", "20130524T000000", "20131324T000000Z", "+0130524T000000Z", "2013-05-24"]
-        {
+        for text in [
+            "",
+            "x",
+            "20130524T000000",
+            "20131324T000000Z",
+            "+0130524T000000Z",
+            "2013-05-24",
+            "Fri, 31 Dec 9999 23:59:59 -2359",
+            "Sat, 01 Jan 0000 00:00:00 +2359",
+        ] {
             assert_eq!(RequestTime::parse(text), None, "{text}");
         }
     }
