@@ -32,6 +32,29 @@ fn a_name_belongs_to_one() {
 }
 
 #[test]
+fn a_bucket_that_is_there_is_not_another_one() {
+    run(async {
+        let fixture = Fixture::new().await;
+        let make = async |new| fixture.objects.create_bucket(new).await;
+        let plain = new_bucket("plain", "ann");
+        make(plain.clone()).await.unwrap();
+        for new in [
+            NewBucket { object_lock: true, ..plain.clone() },
+            NewBucket { tags: vec![("a".into(), "1".into())], ..plain.clone() },
+            NewBucket { ownership: Some(Ownership::ObjectWriter), ..plain.clone() },
+        ] {
+            assert_eq!(code(make(new.clone()).await), Some("BucketAlreadyOwnedByYou"));
+            let other = NewBucket { name: "other".into(), ..new };
+            make(other.clone()).await.unwrap();
+            for again in [other, new_bucket("other", "ann")] {
+                assert!(matches!(make(again).await, Ok(Created::Existing(_))));
+            }
+            fixture.objects.bucket("other").unwrap().delete_bucket().await.unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_bucket_of_the_configuration_is_as_configured_or_refused() {
     run(async {
         let fixture = Fixture::new().await;
