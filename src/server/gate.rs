@@ -201,7 +201,7 @@ impl Gate {
         document::verify(&bytes, &promise)?;
         let bytes = match operation.payload {
             Payload::Nothing => Bytes::new(),
-            payload => document::normalise(bytes, payload)?,
+            _ => document::normalise(bytes, operation)?,
         };
         let promise = BodyPromise { len: Some(bytes.len() as u64), ..promise };
         Ok((s3s::Body::from(bytes), promise, permit))

@@ -30,6 +30,7 @@ pub mod reply;
 pub mod request_id;
 pub mod response;
 pub mod route;
+pub mod schema;
 pub mod sigv2;
 pub mod sigv4;
 pub mod stream;

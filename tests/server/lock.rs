@@ -249,6 +249,45 @@ fn a_bad_default_is_refused() {
 }
 
 #[test]
+fn a_misspelt_element_loosens_nothing() {
+    let bucket = locked("lock-misspelt");
+    let compliance = rule("COMPLIANCE", "<Days>1</Days>");
+    put_default(&bucket, &compliance).expect(200);
+    for (from, to) in [
+        ("Rule>", "rule>"),
+        ("Rule>", "Rules>"),
+        ("DefaultRetention>", "Retention>"),
+        ("<Days>1</Days>", "<Days>1</Days><Dayz>2</Dayz>"),
+    ] {
+        put_default(&bucket, &compliance.replace(from, to)).refused(400, "MalformedXML");
+    }
+    put_default(&bucket, "COMPLIANCE").refused(400, "MalformedXML");
+    let kept = bucket.get("?object-lock").send().expect(200).text();
+    assert!(kept.contains("<Mode>COMPLIANCE</Mode>"), "{kept}");
+
+    let id = store_locked(&bucket, "k", "GOVERNANCE");
+    let target = format!("k?versionId={id}&retention");
+    for body in [
+        "<Retention><mode>COMPLIANCE</mode><RetainUntil>2028-01-01T00:00:00Z</RetainUntil></Retention>",
+        "<Retention Mode=\"COMPLIANCE\"/>",
+        "<Retention>none</Retention>",
+        "<Retention><Mode/></Retention>",
+        "<retention/>",
+    ] {
+        let request = bucket.put(&target).body(body).content_md5().headers(&[BYPASS]);
+        request.send().refused(400, "MalformedXML");
+    }
+    assert_eq!(bucket.get(&target).send().expect(200).field("Mode"), "GOVERNANCE");
+
+    let body = "<PublicAccessBlockConfiguration><blockPublicAcls>true</blockPublicAcls>\
+                </PublicAccessBlockConfiguration>";
+    let request = bucket.put("?publicAccessBlock").body(body).content_md5();
+    request.send().refused(400, "MalformedXML");
+    let block = bucket.get("?publicAccessBlock").send().expect(200);
+    assert_eq!(block.field("BlockPublicAcls"), "true");
+}
+
+#[test]
 fn a_lock_that_cannot_be_kept_is_refused() {
     let plain = bucket("lock-plain");
     let request = plain.put("k").body("x").header("x-amz-object-lock-mode", "GOVERNANCE");
