@@ -54,6 +54,8 @@ pub(crate) struct Inner {
     pub(crate) lane: Mutex<Lane>,
     /// Live bytes when reclaim last gained nothing on a full device.
     pub(crate) fruitless_live_bytes: AtomicU64,
+    /// Zones that reclaim cannot empty: something in them cannot be read.
+    pub(crate) rotten_zones: Mutex<HashSet<ZoneId>>,
     next_space: AtomicU32,
     position: Mutex<Option<Position>>,
     time_ms: AtomicU64,
@@ -133,6 +135,7 @@ impl Engine {
             time_ms: AtomicU64::new(recovered.tail.time_ms),
             lane: Mutex::new(Lane::new(journal)),
             fruitless_live_bytes: AtomicU64::new(u64::MAX),
+            rotten_zones: Mutex::default(),
             next_space: AtomicU32::new(recovered.next_space),
             stopped: RwLock::default(),
             queue: Mutex::default(),

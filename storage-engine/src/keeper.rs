@@ -2,7 +2,8 @@
 //!
 //! Reclaim copies ciphertext as it is and verifies it on the way; a record or blob moves by one small
 //! journal record. A zone goes only when nothing in the index lies in it, no reader holds it, and, for
-//! a journal zone, the checkpoints no longer need its records.
+//! a journal zone, the checkpoints no longer need its records. What cannot be read stays where it is,
+//! and keeps its zone only.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,6 +21,7 @@ use crate::lane::{Prepared, Reply};
 use crate::limits::WRITE_BYTES;
 use crate::media::{SECTOR_BYTES, Sector, sector_bytes_mut};
 use crate::read::verify_record;
+use crate::scrub::as_corruption;
 use crate::zone::{Claim, Room, Zone};
 
 /// How often the keeper looks.
@@ -219,6 +221,7 @@ impl Inner {
         for &zone in &empty {
             self.zones.retire(zone);
             self.index.write().live.remove(&zone);
+            self.rotten_zones.lock().remove(&zone);
         }
         let freed = self.zones.sweep()?;
         self.counters.note_reclaimed(freed);
@@ -242,16 +245,22 @@ impl Inner {
             Some(u128::from(dead) * u128::from(age_ms) / u128::from(zone_bytes + live))
         };
         let zones = self.zones.all();
-        let old = zones.into_iter().filter(|zone| zone.id <= newest);
+        let rotten = self.rotten_zones.lock();
+        let old = zones.into_iter().filter(|zone| zone.id <= newest && !rotten.contains(&zone.id));
         let fit = old.filter(|zone| self.is_reclaimable(zone, not_needed_to));
         fit.filter_map(|zone| Some((score(&zone)?, zone))).max_by_key(|(s, _)| *s).map(|(_, z)| z)
     }
 
-    /// Moves everything live out of a zone; answers the bytes moved.
+    /// Moves everything live out of a zone, but what cannot be read; answers the bytes moved.
     fn empty_zone(&self, victim: &Arc<Zone>) -> Result<u64> {
         let mut moved = 0;
+        let mut rotten = None;
         for (blob, place) in self.blobs_in(victim.id) {
-            moved += self.move_blob(victim.id, blob, &place)?;
+            match self.move_blob(victim.id, blob, &place) {
+                Ok(bytes) => moved += bytes,
+                Err(Error::Corrupt(corruption)) => rotten = Some(corruption),
+                Err(error) => return Err(error),
+            }
             if self.is_closing() {
                 return Ok(moved);
             }
@@ -262,12 +271,18 @@ impl Inner {
             bytes += mover.from.len as usize;
             batch.push(mover);
             if bytes >= WRITE_BYTES / 2 || batch.len() >= MOVED_TOGETHER_MAX {
-                moved += self.move_records(std::mem::take(&mut batch))?;
+                moved += self.move_records(std::mem::take(&mut batch), &mut rotten)?;
                 bytes = 0;
             }
         }
-        moved += self.move_records(batch)?;
+        moved += self.move_records(batch, &mut rotten)?;
         self.counters.note_moved(moved);
+        if let Some(corruption) = rotten {
+            let error = Error::Corrupt(corruption);
+            tracing::error!(%error, zone = %victim.id, "reclaim leaves a zone that it cannot read");
+            self.rotten_zones.lock().insert(victim.id);
+            return Ok(moved);
+        }
         if moved == 0 && self.index.read().live_bytes(victim.id) > 0 {
             return Err(Error::Corrupt(Corruption {
                 zone: Some(victim.id),
@@ -354,8 +369,8 @@ impl Inner {
         let mut crc = crc32fast::Hasher::new();
         while done < u64::from(extent.len) {
             let len = (u64::from(extent.len) - done).min(WRITE_BYTES as u64);
-            let offset = u64::from(extent.offset) + done;
-            let data = self.read_past_caches(extent.zone, offset, len as usize)?;
+            let offset = extent.offset + done as u32;
+            let data = self.read_to_move(extent.zone, offset, len as usize)?;
             crc.update(&data);
             let mut sectors = vec![Sector::ZERO; len.div_ceil(SECTOR_BYTES) as usize];
             sector_bytes_mut(&mut sectors)[..data.len()].copy_from_slice(&data);
@@ -376,27 +391,49 @@ impl Inner {
         Ok(())
     }
 
-    fn move_records(&self, movers: Vec<Mover>) -> Result<u64> {
-        if movers.is_empty() {
+    /// What is on the device now; what cannot be read is corrupt, whatever the device calls it.
+    fn read_to_move(&self, zone: ZoneId, offset: u32, len: usize) -> Result<Vec<u8>> {
+        let data = self.read_past_caches(zone, offset.into(), len);
+        data.map_err(|error| as_corruption(error, zone, offset)).inspect_err(|error| {
+            if matches!(error, Error::Corrupt(_)) {
+                self.counters.note_corruption();
+            }
+        })
+    }
+
+    fn read_record_to_move(&self, from: Location) -> Result<Vec<u8>> {
+        let data = self.read_to_move(from.zone, from.offset, from.len as usize)?;
+        verify_record(&data, from).inspect_err(|_| self.counters.note_corruption())?;
+        Ok(data)
+    }
+
+    /// Moves the records that can be read; says of another what was found.
+    fn move_records(&self, movers: Vec<Mover>, rotten: &mut Option<Corruption>) -> Result<u64> {
+        let mut whole = Vec::with_capacity(movers.len());
+        for mover in movers {
+            match self.read_record_to_move(mover.from) {
+                Ok(data) => whole.push((mover, data)),
+                Err(Error::Corrupt(corruption)) => *rotten = Some(corruption),
+                Err(error) => return Err(error),
+            }
+        }
+        if whole.is_empty() {
             return Ok(0);
         }
-        let total: u64 = movers.iter().map(|mover| u64::from(mover.from.len)).sum();
+        let total: u64 = whole.iter().map(|(mover, _)| u64::from(mover.from.len)).sum();
         let room = self.zones.allocate_whole(ZoneClass::Survivor, total, Claim::Engine)?;
         let moving = Moving(vec![room]);
         let Some(room) = moving.0.first() else { return Ok(0) };
         let mut sectors = vec![Sector::ZERO; (room.len / SECTOR_BYTES) as usize];
         let mut at = 0;
-        let mut operations = Vec::with_capacity(movers.len());
-        for Mover { space, name, sequence, from } in movers {
-            let len = from.len as usize;
-            let data = self.read_past_caches(from.zone, from.offset.into(), len)?;
-            verify_record(&data, from).inspect_err(|_| self.counters.note_corruption())?;
-            sector_bytes_mut(&mut sectors)[at..at + len].copy_from_slice(&data);
+        let mut operations = Vec::with_capacity(whole.len());
+        for (Mover { space, name, sequence, from }, data) in whole {
+            sector_bytes_mut(&mut sectors)[at..at + data.len()].copy_from_slice(&data);
             let offset = (room.offset + at as u64) as u32;
             let to = Location { zone: room.zone.id, offset, ..from };
             let zone = Arc::clone(&room.zone);
             operations.push(Prepared::MoveRecord { space, name, sequence, from, to, zone });
-            at += len;
+            at += data.len();
         }
         self.zones.write(&room.zone, room.offset, &sectors)?;
         // The room stays reserved until every answer is in.

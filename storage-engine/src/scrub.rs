@@ -340,7 +340,7 @@ fn check_record(media: &dyn Media, location: Location) -> Result<()> {
 }
 
 /// A reference that leads nowhere is corruption, whatever the device calls it.
-fn as_corruption(error: Error, zone: ZoneId, offset: u32) -> Error {
+pub(crate) fn as_corruption(error: Error, zone: ZoneId, offset: u32) -> Error {
     match error {
         Error::NotFound(_) | Error::Io { .. } => Error::Corrupt(Corruption {
             zone: Some(zone),

@@ -15,4 +15,5 @@ mod model;
 mod planted;
 mod reference;
 mod subject;
+mod upkeep;
 mod workload;
