@@ -116,10 +116,25 @@ impl Inner {
 
     fn keep(&self, idle: bool) -> Result<Maintenance> {
         if idle && self.counters.take_unstamped() {
-            // Whatever the last group brought is durable: say so, for the next recovery.
-            self.lane.lock().stamp(self)?;
+            self.stamp_idle()?;
         }
         self.maintain()
+    }
+
+    /// Whatever the last group brought is durable: says so, for the next recovery.
+    fn stamp_idle(&self) -> Result<()> {
+        let mut lane = self.lane.lock();
+        // Asked under the lane's guard: after a group that failed nothing is written any more.
+        if let Some(reason) = self.stopped() {
+            return Err(Error::Stopped { reason });
+        }
+        match lane.stamp(self) {
+            Ok(()) | Err(Error::Busy(Shortage::Space)) => Ok(()),
+            Err(error) => {
+                self.stop(format!("the journal cannot be written: {error}"));
+                Err(error)
+            }
+        }
     }
 
     pub(crate) fn maintain(&self) -> Result<Maintenance> {
@@ -485,5 +500,53 @@ impl Inner {
             }
             Err(error) => tracing::error!(%error, zone = %zone.id, "scrub failed"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+
+    use super::*;
+    use crate::batch::{Batch, Operation};
+    use crate::cipher::PlainMasterKey;
+    use crate::media::{Fault, SimEnvironment, SimMedia, SimOptions, Target};
+    use crate::options::Options;
+
+    /// A store and its device, with a commit that nothing says to be durable yet.
+    fn unstamped() -> (Engine, Arc<SimMedia>) {
+        let media = Arc::new(SimMedia::new(&SimOptions::default()));
+        let master = Arc::new(PlainMasterKey::new([7; 32]));
+        let environment = Arc::new(SimEnvironment::new(1));
+        let device = Arc::clone(&media) as Arc<dyn crate::media::Media>;
+        let engine = Engine::open(environment, device, master, Options::default()).unwrap();
+        commit(&engine).unwrap();
+        (engine, media)
+    }
+
+    fn commit(engine: &Engine) -> Result<()> {
+        let operations = vec![Operation::CreateSpace(engine.reserve_space())];
+        block_on(engine.commit(Batch { conditions: vec![], operations })).map(|_| ())
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_stamped_takes_no_more_writes() {
+        let (engine, media) = unstamped();
+        media.arm(1, Fault::FailOn(Target::AnyChange));
+        assert!(engine.inner.keep(true).is_err());
+        media.heal();
+        assert!(engine.stats().stopped.is_some());
+        assert!(matches!(commit(&engine), Err(Error::Stopped { .. })));
+    }
+
+    #[test]
+    fn a_stopped_engine_writes_no_stamp() {
+        let (engine, media) = unstamped();
+        media.arm(1, Fault::FailOn(Target::AnyChange));
+        assert!(matches!(commit(&engine), Err(Error::Stopped { .. })));
+        media.heal();
+        let changes = media.changes();
+        assert!(matches!(engine.inner.keep(true), Err(Error::Stopped { .. })));
+        assert_eq!(media.changes(), changes);
     }
 }
