@@ -19,6 +19,7 @@ mod batch;
 mod checkpoint;
 mod cipher;
 mod counters;
+mod device_view;
 mod engine;
 mod entry;
 mod environment;

@@ -1,10 +1,12 @@
 //! Verifying zones without keys: in the background while serving, and offline for `lodestore check`.
+//! What is verified is what the device holds, not what a cache remembers of it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::cipher::MasterKey;
+use crate::device_view::DeviceView;
 use crate::engine::{Inner, read_root};
 use crate::entry::Location;
 use crate::error::{Corruption, Error, Result};
@@ -50,6 +52,7 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
     };
     let root = read_root(&bytes)?;
     let mut report = CheckReport::default();
+    let view = DeviceView::new(media);
     let recovered = match recover(media, master, &root) {
         Ok(recovered) => recovered,
         Err(Error::Corrupt(corruption)) => {
@@ -58,6 +61,7 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
         }
         Err(error) => return Err(error),
     };
+    let media = &view;
     if recovered.missing_blobs > 0 {
         report.corruptions.push(missing_blobs(recovered.missing_blobs));
     }
@@ -115,7 +119,7 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
 impl Inner {
     /// Verifies one zone while serving.
     pub(crate) fn scrub_zone(&self, zone: &Arc<Zone>) -> Result<Vec<Corruption>> {
-        let media = self.zones.media.as_ref();
+        let media = &DeviceView::new(self.zones.media.as_ref());
         let mut report = CheckReport::default();
         let header = read_header(media, zone.id)?;
         match &header {
@@ -138,7 +142,7 @@ impl Inner {
                 note(found.map(|_| ()), &mut report)?;
             }
             ZoneClass::Data | ZoneClass::Survivor => {
-                self.scrub_live(zone.id, &mut report)?;
+                self.scrub_live(media, zone.id, &mut report)?;
             }
         }
         self.counters.note_scrubbed();
@@ -150,8 +154,7 @@ impl Inner {
 
     /// Verifies what lies in a zone of extents. A blob or record that moved away or went meanwhile is
     /// no corruption.
-    fn scrub_live(&self, zone: ZoneId, report: &mut CheckReport) -> Result<()> {
-        let media = self.zones.media.as_ref();
+    fn scrub_live(&self, media: &dyn Media, zone: ZoneId, report: &mut CheckReport) -> Result<()> {
         let places: Vec<_> = {
             let index = self.index.read();
             let held = index.blobs.iter();
@@ -171,7 +174,9 @@ impl Inner {
                 }
             }
         }
-        for Mover { space, name, sequence, from } in self.records_in(zone) {
+        let mut records = self.records_in(zone);
+        records.sort_unstable_by_key(|record| record.from.offset);
+        for Mover { space, name, sequence, from } in records {
             let checked = check_record(media, from);
             let now = || self.index.read().by_sequence(space, &name, sequence);
             if checked.is_err() && now().is_some_and(|entry| entry.location == from) {
@@ -215,7 +220,9 @@ fn check_journal(
         let mut bytes = [0; BATCH_HEADER_BYTES];
         media.read(zone, offset, &mut bytes)?;
         let Ok((header, crc)) = read_batch_header(&bytes, salt) else { break };
-        let continues = header.zone == zone && header.previous_crc == previous;
+        let continues = header.zone == zone
+            && header.previous_crc == previous
+            && offset + header.padded_bytes() <= media.zone_bytes();
         if !continues || header.first_lsn > end {
             break;
         }

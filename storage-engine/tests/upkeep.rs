@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures::executor::block_on;
 use storage_engine::format::{ZONE_DATA_OFFSET, ZoneClass};
-use storage_engine::media::{Media, SECTOR_BYTES};
+use storage_engine::media::{Fault, Media, SECTOR_BYTES};
 use storage_engine::*;
 
 use crate::device::class_of;
@@ -63,5 +63,20 @@ fn a_rotten_zone_keeps_no_other_from_being_emptied() {
             }
         }
         assert!((1..8).contains(&lost), "{class:?}: {lost} of 24 lay in one zone");
+    }
+}
+
+#[test]
+fn scrub_finds_what_only_a_cache_still_holds() {
+    for len in [900, 9_000] {
+        let mut subject = Subject::simulated(12);
+        let space = subject.space();
+        subject.put(space, "before", Keep::Null, data(1, len));
+        subject.media().arm(1, Fault::LoseWrite);
+        subject.put(space, "lost", Keep::Null, data(2, len));
+        assert!(!subject.media().has_armed(), "{len}: no write was lost");
+        subject.put(space, "after", Keep::Null, data(3, len));
+        subject.verify().unwrap();
+        assert_ne!(subject.engine().scrub().unwrap(), [], "{len} bytes");
     }
 }

@@ -41,7 +41,7 @@ pub struct Capacity {
 }
 
 /// A device. All calls block; the engine decides on which thread.
-pub trait Media: Send + Sync + 'static {
+pub trait Media: Send + Sync {
     /// Size of every zone, in bytes; a multiple of [`SECTOR_BYTES`].
     fn zone_bytes(&self) -> u64;
     /// The root object, or none on a fresh device.
