@@ -7,7 +7,7 @@
 use storage_engine::format::*;
 
 /// A decoder under test, and what sets the checksum of its structure right.
-pub(crate) type Decoder = (fn(&[u8]), fn(&mut Vec<u8>));
+pub(crate) type Decoder = (fn(&[u8]), fn(&mut [u8]));
 
 /// All of them, by name.
 pub(crate) const ALL: [(&str, Decoder); 11] = [
@@ -35,9 +35,9 @@ pub(crate) fn run(name: &str, data: &[u8]) {
 }
 
 /// For a structure that another one's checksum guards.
-fn unsealed(_: &mut Vec<u8>) {}
+fn unsealed(_: &mut [u8]) {}
 
-fn seal_header(data: &mut Vec<u8>, magic: &[u8], crc_at: usize) {
+fn seal_header(data: &mut [u8], magic: &[u8], crc_at: usize) {
     if data.len() >= crc_at + 4 {
         data[..magic.len()].copy_from_slice(magic);
         let crc = crc32fast::hash(&data[..crc_at]);
@@ -45,13 +45,13 @@ fn seal_header(data: &mut Vec<u8>, magic: &[u8], crc_at: usize) {
     }
 }
 
-fn seal_root(data: &mut Vec<u8>) {
+fn seal_root(data: &mut [u8]) {
     if data.len() >= 12 {
         seal_header(data, b"LODEROOT", data.len() - 4);
     }
 }
 
-fn seal_record(data: &mut Vec<u8>) {
+fn seal_record(data: &mut [u8]) {
     if data.len() >= RECORD_HEADER_BYTES {
         let len = data.len() as u32;
         let crc = crc32fast::hash(&data[RECORD_HEADER_BYTES..]);
