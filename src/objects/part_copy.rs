@@ -42,7 +42,8 @@ pub struct CopiedPart {
 }
 
 impl Bucket {
-    /// Makes a part of `source`.
+    /// Makes a part of `source`. [`ObjectError::ContentGone`] when the source was removed since it
+    /// was found.
     pub async fn copy_part(&self, source: &Object, copy: CopyPart) -> Result<CopiedPart> {
         check_number(copy.number)?;
         let info = source.info();

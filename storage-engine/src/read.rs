@@ -3,7 +3,8 @@
 //! - A read that the page cache can answer happens on the calling worker; any other goes to a
 //!   blocking thread.
 //! - What does not verify is read once more past every cache; only then is it called corrupt.
-//! - A reader holds the zones it reads, so reclaim cannot reuse them under it.
+//! - A record holds the blobs of its value: whoever has one reads all of it, though the version is
+//!   removed meanwhile. Reclaim cannot reuse their zones under it.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -45,6 +46,7 @@ pub struct Record {
     pub lock: Option<Lock>,
     space: SpaceId,
     value: Value,
+    blobs: Vec<Arc<HeldBlob>>,
     inner: Arc<Inner>,
 }
 
@@ -55,11 +57,12 @@ impl Engine {
         let mut entry = entry.clone();
         let mut failed = None;
         for _ in 0..FOLLOW_MAX {
-            match self.inner.read_record(space, name, &entry).await {
-                Ok((meta, value)) => {
+            let read = self.inner.read_record(space, name, &entry).await;
+            match read.and_then(|(meta, value)| Ok((meta, self.inner.hold(&value)?, value))) {
+                Ok((meta, blobs, value)) => {
                     let lock = self.lock_of(&entry);
                     let inner = Arc::clone(&self.inner);
-                    return Ok(Record { entry, meta, lock, space, value, inner });
+                    return Ok(Record { entry, meta, lock, space, value, blobs, inner });
                 }
                 Err(error) => failed = Some(error),
             }
@@ -92,10 +95,9 @@ impl Record {
             _ if remaining == 0 => Source::Done,
             ValueContent::Empty => Source::Done,
             ValueContent::Inline { .. } => Source::Inline(self.value.clone(), range),
-            ValueContent::Blobs(pieces) => match self.inner.open_pieces(pieces, range) {
-                Ok(segments) => Source::Blobs { segments, open: None },
-                Err(error) => Source::Failed(error),
-            },
+            ValueContent::Blobs(_) => {
+                Source::Blobs { segments: segments_of(&self.blobs, range), open: None }
+            }
         };
         ValueReader { inner: Arc::clone(&self.inner), space: self.space, remaining, source }
     }
@@ -113,19 +115,24 @@ pub struct ValueReader {
 #[derive(Debug)]
 enum Source {
     Done,
-    Failed(Error),
     Inline(Value, Range<u64>),
     Blobs { segments: VecDeque<Segment>, open: Option<OpenBlob> },
+}
+
+/// A blob of a value and where it lay when the record was read.
+#[derive(Debug)]
+struct HeldBlob {
+    piece: Piece,
+    place: Arc<BlobPlace>,
+    /// Keeps the zones from being reused.
+    _pins: Vec<Arc<Zone>>,
 }
 
 /// The part of one blob that a reader wants.
 #[derive(Debug)]
 struct Segment {
-    piece: Piece,
-    place: Arc<BlobPlace>,
+    blob: Arc<HeldBlob>,
     range: Range<u64>,
-    /// Keeps the zones from being reused.
-    _pins: Vec<Arc<Zone>>,
 }
 
 #[derive(Debug)]
@@ -146,10 +153,6 @@ impl ValueReader {
     pub async fn next(&mut self) -> Option<Result<Bytes>> {
         let result = match &mut self.source {
             Source::Done => return None,
-            Source::Failed(_) => match std::mem::replace(&mut self.source, Source::Done) {
-                Source::Failed(error) => Err(error),
-                _ => return None,
-            },
             Source::Inline(value, range) => {
                 let opened = self.inner.open_inline(self.space, value, range.clone());
                 self.source = Source::Done;
@@ -279,28 +282,22 @@ impl Inner {
         Ok(Bytes::from(plain).slice(range))
     }
 
-    /// Finds and pins what `range` of a joined value needs.
-    fn open_pieces(&self, pieces: &[Piece], range: Range<u64>) -> Result<VecDeque<Segment>> {
+    /// Finds and pins the blobs of a value.
+    fn hold(&self, value: &Value) -> Result<Vec<Arc<HeldBlob>>> {
+        let ValueContent::Blobs(pieces) = &value.content else { return Ok(Vec::new()) };
         let index = self.index.read();
-        let mut segments = VecDeque::new();
-        let mut start = 0;
-        for piece in pieces {
-            let end = start + piece.len;
-            if start < range.end && range.start < end {
-                let blob = index.blobs.get(&piece.blob).ok_or(Error::NotFound(Missing::Blob))?;
-                let place = Arc::clone(&blob.place);
-                let mut pins: Vec<Arc<Zone>> = Vec::new();
-                for extent in place.all_extents() {
-                    if pins.last().is_none_or(|zone| zone.id != extent.zone) {
-                        pins.push(self.zones.pin(extent.zone)?);
-                    }
+        let hold = |piece: &Piece| {
+            let blob = index.blobs.get(&piece.blob).ok_or(Error::NotFound(Missing::Blob))?;
+            let mut pins: Vec<Arc<Zone>> = Vec::new();
+            for extent in blob.place.all_extents() {
+                if pins.last().is_none_or(|zone| zone.id != extent.zone) {
+                    pins.push(self.zones.pin(extent.zone)?);
                 }
-                let range = range.start.max(start) - start..range.end.min(end) - start;
-                segments.push_back(Segment { piece: piece.clone(), place, range, _pins: pins });
             }
-            start = end;
-        }
-        Ok(segments)
+            let place = Arc::clone(&blob.place);
+            Ok(Arc::new(HeldBlob { piece: piece.clone(), place, _pins: pins }))
+        };
+        pieces.iter().map(hold).collect()
     }
 
     /// Reads, verifies and opens the next window of a segment.
@@ -315,9 +312,9 @@ impl Inner {
         let wanted_end = segment.range.end.min(segment.range.start + WINDOW_BYTES);
         let last = wanted_end.div_ceil(chunk_bytes);
         let blob = self.open_blob(space, segment, open, first..last).await?;
-        let bytes = first * chunk_bytes..(last * chunk_bytes).min(segment.place.len);
+        let bytes = first * chunk_bytes..(last * chunk_bytes).min(segment.blob.place.len);
         let len = (bytes.end - bytes.start) as usize;
-        let runs = runs_of(&segment.place.extents, bytes.clone());
+        let runs = runs_of(&segment.blob.place.extents, bytes.clone());
         let mut data = self.read_runs(vec![0; len], runs).await?;
         for (number, chunk) in (first..last).zip(data.chunks_mut(CHUNK_BYTES)) {
             self.open_chunk(segment, blob, number, chunk)?;
@@ -335,7 +332,7 @@ impl Inner {
         number: u64,
         chunk: &mut [u8],
     ) -> Result<()> {
-        let chunks = segment.place.len.div_ceil(CHUNK_BYTES as u64);
+        let chunks = segment.blob.place.len.div_ceil(CHUNK_BYTES as u64);
         let end = if number + 1 == chunks { ChunkEnd::Last } else { ChunkEnd::More };
         let at = (number - blob.first_tag) as usize * TAG_BYTES;
         let tag = blob.tags.get(at..at + TAG_BYTES).unwrap_or_default();
@@ -345,7 +342,7 @@ impl Inner {
         }
         let start = number * CHUNK_BYTES as u64;
         let mut at_fault = None;
-        for run in runs_of(&segment.place.extents, start..start + chunk.len() as u64) {
+        for run in runs_of(&segment.blob.place.extents, start..start + chunk.len() as u64) {
             let fresh = self.read_past_caches(run.zone, run.offset, run.into.len())?;
             at_fault.get_or_insert((run.zone, run.offset));
             chunk[run.into].copy_from_slice(&fresh);
@@ -358,7 +355,7 @@ impl Inner {
             zone: Some(zone),
             offset,
             what: "chunk of a blob",
-            expected: format!("chunk {number} of blob {} as sealed", segment.piece.blob),
+            expected: format!("chunk {number} of blob {} as sealed", segment.blob.piece.blob),
             found: "bytes its tag does not fit".to_owned(),
         }))
     }
@@ -372,21 +369,26 @@ impl Inner {
     ) -> Result<&'a OpenBlob> {
         let held = open.take().filter(|held| {
             let end = held.first_tag + (held.tags.len() / TAG_BYTES) as u64;
-            held.blob == segment.piece.blob && held.first_tag <= chunks.start && chunks.end <= end
+            held.blob == segment.blob.piece.blob
+                && held.first_tag <= chunks.start
+                && chunks.end <= end
         });
         let held = match held {
             Some(held) => held,
             None => {
-                let key = self.space_key(space)?.unwrap(segment.piece.blob, &segment.piece.key)?;
-                let cipher = BlobCipher::open(segment.piece.blob, &key)?;
-                let all = segment.place.len.div_ceil(CHUNK_BYTES as u64);
+                let key = self
+                    .space_key(space)?
+                    .unwrap(segment.blob.piece.blob, &segment.blob.piece.key)?;
+                let cipher = BlobCipher::open(segment.blob.piece.blob, &key)?;
+                let all = segment.blob.place.len.div_ceil(CHUNK_BYTES as u64);
                 let wanted = segment.range.end.div_ceil(CHUNK_BYTES as u64);
                 let last = wanted.min(chunks.start + TAG_WINDOW_CHUNKS).max(chunks.end).min(all);
                 let len = (last - chunks.start) as usize * TAG_BYTES;
-                let offset = u64::from(segment.place.tags.offset) + chunks.start * TAG_BYTES as u64;
-                let run = Run { zone: segment.place.tags.zone, offset, into: 0..len };
+                let offset =
+                    u64::from(segment.blob.place.tags.offset) + chunks.start * TAG_BYTES as u64;
+                let run = Run { zone: segment.blob.place.tags.zone, offset, into: 0..len };
                 let tags = self.read_runs(vec![0; len], vec![run]).await?;
-                OpenBlob { blob: segment.piece.blob, cipher, tags, first_tag: chunks.start }
+                OpenBlob { blob: segment.blob.piece.blob, cipher, tags, first_tag: chunks.start }
             }
         };
         Ok(open.insert(held))
@@ -432,6 +434,21 @@ impl Inner {
         let skip = (offset - first * SECTOR_BYTES) as usize;
         Ok(sector_bytes(&sectors).get(skip..skip + len).unwrap_or_default().to_vec())
     }
+}
+
+/// What `range` of a value joined of blobs needs of each.
+fn segments_of(blobs: &[Arc<HeldBlob>], range: Range<u64>) -> VecDeque<Segment> {
+    let mut segments = VecDeque::new();
+    let mut start = 0;
+    for blob in blobs {
+        let end = start + blob.piece.len;
+        if start < range.end && range.start < end {
+            let range = range.start.max(start) - start..range.end.min(end) - start;
+            segments.push_back(Segment { blob: Arc::clone(blob), range });
+        }
+        start = end;
+    }
+    segments
 }
 
 /// The runs of extents that hold `range` of the bytes they hold together.

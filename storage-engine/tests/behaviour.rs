@@ -149,6 +149,7 @@ on_both! {
     a_condition_holds_back_the_whole_batch,
     reclaim_moves_what_lives_and_frees_the_rest,
     copies_and_joins_move_no_data,
+    a_record_is_read_whole_though_its_version_goes,
     a_lock_binds_until_its_time,
 }
 
@@ -327,6 +328,23 @@ fn copies_and_joins_move_no_data(mut store: Store) {
     assert_eq!(joined, [data.clone(), data].concat());
     store.commit(vec![Operation::ClearSpace(to)]).unwrap();
     assert_eq!(store.engine().stats().blobs, 0);
+}
+
+fn a_record_is_read_whole_though_its_version_goes(store: Store) {
+    let space = store.space();
+    let name = Bytes::from_static(b"k");
+    let data = bytes(300_000, 5);
+    store.put(space, "k", Keep::Null, &data);
+    let entry = store.engine().current(space, b"k").unwrap().unwrap();
+    let record = block_on(store.engine().load(space, &name, &entry)).unwrap();
+    store.put(space, "k", Keep::Null, &bytes(300_000, 6));
+    for _ in 0..20 {
+        store.put(space, "filler", Keep::Null, &bytes(100_000, 7));
+    }
+    store.engine().maintain().unwrap();
+    assert_eq!(block_on(record.read(0..u64::MAX).collect()).unwrap(), data);
+    let gone = block_on(store.engine().load(space, &name, &entry));
+    assert!(matches!(gone, Err(Error::NotFound(Missing::Version))), "{gone:?}");
 }
 
 fn a_lock_binds_until_its_time(mut store: Store) {
