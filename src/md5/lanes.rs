@@ -18,6 +18,10 @@ pub const START: State = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 /// Lanes of the widest kernel.
 pub const LANES_MAX: usize = 16;
 
+/// What makes [`Kernel::PANICKING`] panic.
+#[cfg(test)]
+pub(super) const PANIC_BYTE: u8 = 0xdb;
+
 /// A way to compress that this processor has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kernel(Instructions);
@@ -25,6 +29,8 @@ pub struct Kernel(Instructions);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Instructions {
     Scalar,
+    #[cfg(test)]
+    Panicking,
     /// Only made where the processor has AVX2.
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -36,6 +42,10 @@ enum Instructions {
 impl Kernel {
     /// One stream after the other; every processor can.
     pub const SCALAR: Self = Self(Instructions::Scalar);
+
+    /// Panics at a block of [`PANIC_BYTE`].
+    #[cfg(test)]
+    pub(super) const PANICKING: Self = Self(Instructions::Panicking);
 
     /// What this processor has, narrowest first; never empty.
     pub fn available() -> Vec<Self> {
@@ -61,6 +71,8 @@ impl Kernel {
     pub fn lanes(self) -> usize {
         match self.0 {
             Instructions::Scalar => 1,
+            #[cfg(test)]
+            Instructions::Panicking => LANES_MAX,
             #[cfg(target_arch = "x86_64")]
             Instructions::Avx2 => super::avx2::LANES,
             #[cfg(target_arch = "x86_64")]
@@ -73,6 +85,10 @@ impl Kernel {
     pub fn compress(self, states: &mut [State], runs: &[&[Block]]) -> usize {
         let blocks = runs.iter().map(|run| run.len()).min().unwrap_or(0);
         let lanes = self.lanes();
+        #[cfg(test)]
+        if self == Self::PANICKING {
+            assert!(!runs.iter().any(|run| run.contains(&[PANIC_BYTE; BLOCK_BYTES])), "as asked");
+        }
         for (states, runs) in states.chunks_mut(lanes).zip(runs.chunks(lanes)) {
             match (states, runs) {
                 // Alone, a stream is faster without the vector.
@@ -86,6 +102,8 @@ impl Kernel {
     /// At most one register of lanes.
     fn compress_lanes(self, states: &mut [State], runs: &[&[Block]], blocks: usize) {
         match self.0 {
+            #[cfg(test)]
+            Instructions::Panicking => Kernel::SCALAR.compress_lanes(states, runs, blocks),
             Instructions::Scalar => {
                 for (state, run) in states.iter_mut().zip(runs) {
                     compress_one(state, run.get(..blocks).unwrap_or(run));

@@ -187,5 +187,5 @@ pub(super) async fn digest(mut reader: ValueReader, algorithms: &[Algorithm]) ->
     while let Some(piece) = reader.next().await {
         digester.update(&piece?).await;
     }
-    Ok(digester.finish().await)
+    digester.finish().await
 }

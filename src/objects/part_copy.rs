@@ -90,7 +90,7 @@ impl Bucket {
             writer.write(piece).await?;
         }
         let (value, digests) = futures::join!(writer.finish(), digester.finish());
-        Ok((value?, digests))
+        Ok((value?, digests?))
     }
 }
 
