@@ -218,5 +218,59 @@ macro_rules! four_steps {
     };
 }
 
+/// Defines `compress`, which advances each state over its run; the runs are of one length. The module
+/// has `LANES`, the operations of a step in `vector`, and `words_of`: the sixteen words of one block of
+/// every run, each a vector of all lanes.
 #[cfg(target_arch = "x86_64")]
-pub(super) use {four_steps, sixty_four_steps};
+macro_rules! compress {
+    ($feature:literal, $register:ty) => {
+        #[target_feature(enable = $feature)]
+        pub(super) fn compress(
+            states: &mut [$crate::md5::lanes::State; LANES],
+            runs: &[&[$crate::md5::lanes::Block]; LANES],
+        ) {
+            let mut state = [vector::splat(0); 4];
+            for (word, vector) in state.iter_mut().enumerate() {
+                *vector = bytemuck::must_cast(states.map(|state| state[word]));
+            }
+            // Known to the compiler, they would be added last of all, where the next step waits for
+            // them.
+            let sines = std::hint::black_box(&$crate::md5::lanes::SINES);
+            let blocks = runs.iter().map(|run| run.len()).min().unwrap_or(0);
+            for block in 0..blocks {
+                let words: [$register; 16] = words_of(runs, block);
+                let before = state;
+                $crate::md5::lanes::sixty_four_steps!(vector, sines, state, words);
+                for (vector, before) in state.iter_mut().zip(before) {
+                    *vector = vector::add(*vector, before);
+                }
+            }
+            for (word, vector) in state.iter().enumerate() {
+                let lanes: [u32; LANES] = bytemuck::must_cast(*vector);
+                for (state, lane) in states.iter_mut().zip(lanes) {
+                    state[word] = lane;
+                }
+            }
+        }
+    };
+}
+
+/// Four rows of words become four columns, in each group of four lanes: `$words` and `$pairs` are the
+/// instructions that take the low or high words, or pairs of words, of two rows by turns.
+#[cfg(target_arch = "x86_64")]
+macro_rules! transpose_fours {
+    ($rows:expr, [$low_words:ident $high_words:ident], [$low_pairs:ident $high_pairs:ident]) => {{
+        let rows = $rows;
+        let (low, high) = ($low_words(rows[0], rows[1]), $high_words(rows[0], rows[1]));
+        let (low_next, high_next) = ($low_words(rows[2], rows[3]), $high_words(rows[2], rows[3]));
+        [
+            $low_pairs(low, low_next),
+            $high_pairs(low, low_next),
+            $low_pairs(high, high_next),
+            $high_pairs(high, high_next),
+        ]
+    }};
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use {compress, four_steps, sixty_four_steps, transpose_fours};

@@ -11,7 +11,7 @@ const WRITERS: usize = 64;
 const ROUNDS: usize = 15;
 
 /// Lets every writer act at once and returns their answers.
-fn race(writers: usize, act: impl Fn(usize) -> Response + Sync) -> Vec<Response> {
+fn race<T: Send>(writers: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let start = Barrier::new(writers);
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..writers)
@@ -72,30 +72,23 @@ fn of_64_writers_one_creates_the_key_in_a_versioned_bucket() {
 fn a_copy_of_what_is_being_removed_is_whole_or_not_there() {
     let bucket = bucket("copy-removed");
     let content = bytes(100_000);
-    let start = Barrier::new(8);
-    std::thread::scope(|scope| {
-        for worker in 0..8 {
-            let (bucket, content, start) = (&bucket, &content, &start);
-            scope.spawn(move || {
-                start.wait();
-                for _ in 0..40 {
-                    if worker == 0 {
-                        bucket.store("source", content.clone());
-                        continue;
-                    }
-                    let target = format!("target-{worker}");
-                    let source = format!("/{}/source", bucket.name);
-                    let copy = bucket.put(&target).header("x-amz-copy-source", source).send();
-                    if copy.status == 200 {
-                        assert!(bucket.content(&target) == *content);
-                    } else {
-                        copy.refused(404, "NoSuchKey");
-                    }
-                    if worker == 1 {
-                        bucket.delete("source").send().expect(204);
-                    }
-                }
-            });
+    race(8, |worker| {
+        for _ in 0..40 {
+            if worker == 0 {
+                bucket.store("source", content.clone());
+                continue;
+            }
+            let target = format!("target-{worker}");
+            let source = format!("/{}/source", bucket.name);
+            let copy = bucket.put(&target).header("x-amz-copy-source", source).send();
+            if copy.status == 200 {
+                assert!(bucket.content(&target) == content);
+            } else {
+                copy.refused(404, "NoSuchKey");
+            }
+            if worker == 1 {
+                bucket.delete("source").send().expect(204);
+            }
         }
     });
 }
@@ -105,19 +98,12 @@ fn a_read_of_what_is_being_replaced_is_whole() {
     let bucket = bucket("read-replaced");
     let content = bytes(100_000);
     bucket.store("k", content.clone());
-    let start = Barrier::new(8);
-    std::thread::scope(|scope| {
-        for worker in 0..8 {
-            let (bucket, content, start) = (&bucket, &content, &start);
-            scope.spawn(move || {
-                start.wait();
-                for _ in 0..60 {
-                    match worker {
-                        0 | 1 => drop(bucket.store("k", content.clone())),
-                        _ => assert!(bucket.content("k") == *content),
-                    }
-                }
-            });
+    race(8, |worker| {
+        for _ in 0..60 {
+            match worker {
+                0 | 1 => drop(bucket.store("k", content.clone())),
+                _ => assert!(bucket.content("k") == content),
+            }
         }
     });
 }
