@@ -3,8 +3,8 @@
 //! - A read that the page cache can answer happens on the calling worker; any other goes to a
 //!   blocking thread.
 //! - What does not verify is read once more past every cache; only then is it called corrupt.
-//! - A record holds the blobs of its value: whoever has one reads all of it, though the version is
-//!   removed meanwhile. Reclaim cannot reuse their zones under it.
+//! - A record holds the key and the places of its value: what becomes of the version later takes
+//!   nothing away from its reader, and reclaim cannot reuse the zones under it.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures::stream::Stream;
 use tokio::sync::oneshot;
 
-use crate::cipher::{BlobCipher, ChunkEnd, TAG_BYTES};
+use crate::cipher::{BlobCipher, ChunkEnd, SpaceKey, TAG_BYTES};
 use crate::engine::{Engine, Inner};
 use crate::entry::{Entry, Location};
 use crate::error::{Corruption, Error, Missing, Result};
@@ -44,10 +44,19 @@ pub struct Record {
     pub meta: Bytes,
     /// The version's lock.
     pub lock: Option<Lock>,
-    space: SpaceId,
     value: Value,
-    blobs: Vec<Arc<HeldBlob>>,
+    held: Arc<Held>,
     inner: Arc<Inner>,
+}
+
+/// What the value of a record is read with.
+#[derive(Debug)]
+struct Held {
+    key: Arc<SpaceKey>,
+    /// One a blob, in order.
+    places: Vec<Arc<BlobPlace>>,
+    /// Keeps the zones from being reused.
+    _pins: Vec<Arc<Zone>>,
 }
 
 impl Engine {
@@ -57,12 +66,11 @@ impl Engine {
         let mut entry = entry.clone();
         let mut failed = None;
         for _ in 0..FOLLOW_MAX {
-            let read = self.inner.read_record(space, name, &entry).await;
-            match read.and_then(|(meta, value)| Ok((meta, self.inner.hold(&value)?, value))) {
-                Ok((meta, blobs, value)) => {
+            match self.inner.read_record(space, name, &entry).await {
+                Ok((meta, value, held)) => {
                     let lock = self.lock_of(&entry);
-                    let inner = Arc::clone(&self.inner);
-                    return Ok(Record { entry, meta, lock, space, value, blobs, inner });
+                    let (held, inner) = (Arc::new(held), Arc::clone(&self.inner));
+                    return Ok(Record { entry, meta, lock, value, held, inner });
                 }
                 Err(error) => failed = Some(error),
             }
@@ -94,12 +102,16 @@ impl Record {
         let source = match &self.value.content {
             _ if remaining == 0 => Source::Done,
             ValueContent::Empty => Source::Done,
-            ValueContent::Inline { .. } => Source::Inline(self.value.clone(), range),
-            ValueContent::Blobs(_) => {
-                Source::Blobs { segments: segments_of(&self.blobs, range), open: None }
+            ValueContent::Inline { .. } => {
+                Source::Inline { value: self.value.clone(), at: self.entry.location, range }
+            }
+            ValueContent::Blobs(pieces) => {
+                let segments = segments_of(pieces, &self.held.places, &range);
+                Source::Blobs { segments, open: None }
             }
         };
-        ValueReader { inner: Arc::clone(&self.inner), space: self.space, remaining, source }
+        let (inner, held) = (Arc::clone(&self.inner), Arc::clone(&self.held));
+        ValueReader { inner, held, remaining, source }
     }
 }
 
@@ -107,7 +119,7 @@ impl Record {
 #[derive(Debug)]
 pub struct ValueReader {
     inner: Arc<Inner>,
-    space: SpaceId,
+    held: Arc<Held>,
     remaining: u64,
     source: Source,
 }
@@ -115,23 +127,15 @@ pub struct ValueReader {
 #[derive(Debug)]
 enum Source {
     Done,
-    Inline(Value, Range<u64>),
+    Inline { value: Value, at: Location, range: Range<u64> },
     Blobs { segments: VecDeque<Segment>, open: Option<OpenBlob> },
-}
-
-/// A blob of a value and where it lay when the record was read.
-#[derive(Debug)]
-struct HeldBlob {
-    piece: Piece,
-    place: Arc<BlobPlace>,
-    /// Keeps the zones from being reused.
-    _pins: Vec<Arc<Zone>>,
 }
 
 /// The part of one blob that a reader wants.
 #[derive(Debug)]
 struct Segment {
-    blob: Arc<HeldBlob>,
+    piece: Piece,
+    place: Arc<BlobPlace>,
     range: Range<u64>,
 }
 
@@ -153,14 +157,14 @@ impl ValueReader {
     pub async fn next(&mut self) -> Option<Result<Bytes>> {
         let result = match &mut self.source {
             Source::Done => return None,
-            Source::Inline(value, range) => {
-                let opened = self.inner.open_inline(self.space, value, range.clone());
+            Source::Inline { value, at, range } => {
+                let opened = open_inline(&self.held.key, value, *at, range.clone());
                 self.source = Source::Done;
                 opened
             }
             Source::Blobs { segments, open } => {
                 let segment = segments.front_mut()?;
-                let result = self.inner.open_window(self.space, segment, open).await;
+                let result = self.inner.open_window(&self.held.key, segment, open).await;
                 if segment.range.is_empty() {
                     segments.pop_front();
                 }
@@ -218,7 +222,7 @@ impl Inner {
         space: SpaceId,
         name: &Bytes,
         entry: &Entry,
-    ) -> Result<(Bytes, Value)> {
+    ) -> Result<(Bytes, Value, Held)> {
         let location = entry.location;
         let _pin = self.zones.pin(location.zone)?;
         let len = location.len as usize;
@@ -241,7 +245,7 @@ impl Inner {
         name: &Bytes,
         entry: &Entry,
         data: Bytes,
-    ) -> Result<(Bytes, Value)> {
+    ) -> Result<(Bytes, Value, Held)> {
         let bad = |found: &str| corrupt_record(entry.location, "this version's record", found);
         let body = data.slice(RECORD_HEADER_BYTES..);
         let (head, [name_at, meta_at, value_at]) =
@@ -249,9 +253,10 @@ impl Inner {
         if head.space != space || head.sequence != entry.sequence || body[name_at] != **name {
             return Err(bad("another version's record"));
         }
+        let key = self.space_key(space)?;
         let meta = match meta_at.is_empty() {
             true => Bytes::new(),
-            false => self.space_key(space)?.open_meta(name, &body[meta_at])?.into(),
+            false => key.open_meta(name, &body[meta_at])?.into(),
         };
         let kind = RecordHeader::decode(&data).map_err(|malformed| bad(malformed.what))?.kind;
         let decoded = RecordBody::decode(kind, &body).map_err(|malformed| bad(malformed.what))?;
@@ -266,44 +271,41 @@ impl Inner {
             }
             StoredValue::Blobs(pieces) => ValueContent::Blobs(pieces),
         };
-        Ok((meta, Value { size: head.size, content, fresh: None }))
-    }
-
-    fn open_inline(&self, space: SpaceId, value: &Value, range: Range<u64>) -> Result<Bytes> {
-        let ValueContent::Inline { blob, key, tag, data } = &value.content else {
-            return Ok(Bytes::new());
-        };
-        let data_key = self.space_key(space)?.unwrap(*blob, key)?;
-        let mut plain = data.to_vec();
-        if !BlobCipher::open(*blob, &data_key)?.open_chunk(0, ChunkEnd::Last, tag, &mut plain) {
-            return Err(corrupt_record(Location::default(), "an authentic value", "changed bytes"));
+        if content.len() != Some(head.size) {
+            return Err(bad("a value of another length"));
         }
-        let range = range.start as usize..range.end as usize;
-        Ok(Bytes::from(plain).slice(range))
+        let held = self.hold(key, &content, entry.location)?;
+        Ok((meta, Value { size: head.size, content, fresh: None }, held))
     }
 
-    /// Finds and pins the blobs of a value.
-    fn hold(&self, value: &Value) -> Result<Vec<Arc<HeldBlob>>> {
-        let ValueContent::Blobs(pieces) = &value.content else { return Ok(Vec::new()) };
+    /// Finds where the blobs of a value lie and pins the zones.
+    fn hold(&self, key: Arc<SpaceKey>, content: &ValueContent, record: Location) -> Result<Held> {
+        let ValueContent::Blobs(pieces) = content else {
+            return Ok(Held { key, places: Vec::new(), _pins: Vec::new() });
+        };
         let index = self.index.read();
-        let hold = |piece: &Piece| {
+        let mut places = Vec::with_capacity(pieces.len());
+        let mut pins: Vec<Arc<Zone>> = Vec::new();
+        for piece in pieces {
             let blob = index.blobs.get(&piece.blob).ok_or(Error::NotFound(Missing::Blob))?;
-            let mut pins: Vec<Arc<Zone>> = Vec::new();
+            if blob.place.len != piece.len {
+                let expected = format!("blob {} of {} bytes", piece.blob, piece.len);
+                return Err(corrupt_record(record, &expected, "a blob of another length"));
+            }
             for extent in blob.place.all_extents() {
                 if pins.last().is_none_or(|zone| zone.id != extent.zone) {
                     pins.push(self.zones.pin(extent.zone)?);
                 }
             }
-            let place = Arc::clone(&blob.place);
-            Ok(Arc::new(HeldBlob { piece: piece.clone(), place, _pins: pins }))
-        };
-        pieces.iter().map(hold).collect()
+            places.push(Arc::clone(&blob.place));
+        }
+        Ok(Held { key, places, _pins: pins })
     }
 
     /// Reads, verifies and opens the next window of a segment.
     async fn open_window(
         &self,
-        space: SpaceId,
+        key: &SpaceKey,
         segment: &mut Segment,
         open: &mut Option<OpenBlob>,
     ) -> Result<Bytes> {
@@ -311,10 +313,10 @@ impl Inner {
         let first = segment.range.start / chunk_bytes;
         let wanted_end = segment.range.end.min(segment.range.start + WINDOW_BYTES);
         let last = wanted_end.div_ceil(chunk_bytes);
-        let blob = self.open_blob(space, segment, open, first..last).await?;
-        let bytes = first * chunk_bytes..(last * chunk_bytes).min(segment.blob.place.len);
+        let blob = self.open_blob(key, segment, open, first..last).await?;
+        let bytes = first * chunk_bytes..(last * chunk_bytes).min(segment.place.len);
         let len = (bytes.end - bytes.start) as usize;
-        let runs = runs_of(&segment.blob.place.extents, bytes.clone());
+        let runs = runs_of(&segment.place.extents, bytes.clone());
         let mut data = self.read_runs(vec![0; len], runs).await?;
         for (number, chunk) in (first..last).zip(data.chunks_mut(CHUNK_BYTES)) {
             self.open_chunk(segment, blob, number, chunk)?;
@@ -332,7 +334,7 @@ impl Inner {
         number: u64,
         chunk: &mut [u8],
     ) -> Result<()> {
-        let chunks = segment.blob.place.len.div_ceil(CHUNK_BYTES as u64);
+        let chunks = segment.place.len.div_ceil(CHUNK_BYTES as u64);
         let end = if number + 1 == chunks { ChunkEnd::Last } else { ChunkEnd::More };
         let at = (number - blob.first_tag) as usize * TAG_BYTES;
         let tag = blob.tags.get(at..at + TAG_BYTES).unwrap_or_default();
@@ -342,7 +344,7 @@ impl Inner {
         }
         let start = number * CHUNK_BYTES as u64;
         let mut at_fault = None;
-        for run in runs_of(&segment.blob.place.extents, start..start + chunk.len() as u64) {
+        for run in runs_of(&segment.place.extents, start..start + chunk.len() as u64) {
             let fresh = self.read_past_caches(run.zone, run.offset, run.into.len())?;
             at_fault.get_or_insert((run.zone, run.offset));
             chunk[run.into].copy_from_slice(&fresh);
@@ -355,40 +357,35 @@ impl Inner {
             zone: Some(zone),
             offset,
             what: "chunk of a blob",
-            expected: format!("chunk {number} of blob {} as sealed", segment.blob.piece.blob),
+            expected: format!("chunk {number} of blob {} as sealed", segment.piece.blob),
             found: "bytes its tag does not fit".to_owned(),
         }))
     }
 
     async fn open_blob<'a>(
         &self,
-        space: SpaceId,
+        key: &SpaceKey,
         segment: &Segment,
         open: &'a mut Option<OpenBlob>,
         chunks: Range<u64>,
     ) -> Result<&'a OpenBlob> {
         let held = open.take().filter(|held| {
             let end = held.first_tag + (held.tags.len() / TAG_BYTES) as u64;
-            held.blob == segment.blob.piece.blob
-                && held.first_tag <= chunks.start
-                && chunks.end <= end
+            held.blob == segment.piece.blob && held.first_tag <= chunks.start && chunks.end <= end
         });
         let held = match held {
             Some(held) => held,
             None => {
-                let key = self
-                    .space_key(space)?
-                    .unwrap(segment.blob.piece.blob, &segment.blob.piece.key)?;
-                let cipher = BlobCipher::open(segment.blob.piece.blob, &key)?;
-                let all = segment.blob.place.len.div_ceil(CHUNK_BYTES as u64);
+                let key = key.unwrap(segment.piece.blob, &segment.piece.key)?;
+                let cipher = BlobCipher::open(segment.piece.blob, &key)?;
+                let all = segment.place.len.div_ceil(CHUNK_BYTES as u64);
                 let wanted = segment.range.end.div_ceil(CHUNK_BYTES as u64);
                 let last = wanted.min(chunks.start + TAG_WINDOW_CHUNKS).max(chunks.end).min(all);
                 let len = (last - chunks.start) as usize * TAG_BYTES;
-                let offset =
-                    u64::from(segment.blob.place.tags.offset) + chunks.start * TAG_BYTES as u64;
-                let run = Run { zone: segment.blob.place.tags.zone, offset, into: 0..len };
+                let offset = u64::from(segment.place.tags.offset) + chunks.start * TAG_BYTES as u64;
+                let run = Run { zone: segment.place.tags.zone, offset, into: 0..len };
                 let tags = self.read_runs(vec![0; len], vec![run]).await?;
-                OpenBlob { blob: segment.blob.piece.blob, cipher, tags, first_tag: chunks.start }
+                OpenBlob { blob: segment.piece.blob, cipher, tags, first_tag: chunks.start }
             }
         };
         Ok(open.insert(held))
@@ -436,19 +433,48 @@ impl Inner {
     }
 }
 
-/// What `range` of a value joined of blobs needs of each.
-fn segments_of(blobs: &[Arc<HeldBlob>], range: Range<u64>) -> VecDeque<Segment> {
+impl ValueContent {
+    /// Bytes of the value; none when they are more than can be.
+    fn len(&self) -> Option<u64> {
+        match self {
+            Self::Empty => Some(0),
+            Self::Inline { data, .. } => Some(data.len() as u64),
+            Self::Blobs(pieces) => {
+                pieces.iter().try_fold(0_u64, |len, piece| len.checked_add(piece.len))
+            }
+        }
+    }
+}
+
+/// The parts of a joined value that `range` needs.
+fn segments_of(
+    pieces: &[Piece],
+    places: &[Arc<BlobPlace>],
+    range: &Range<u64>,
+) -> VecDeque<Segment> {
     let mut segments = VecDeque::new();
     let mut start = 0;
-    for blob in blobs {
-        let end = start + blob.piece.len;
+    for (piece, place) in pieces.iter().zip(places) {
+        let end = start + piece.len;
         if start < range.end && range.start < end {
             let range = range.start.max(start) - start..range.end.min(end) - start;
-            segments.push_back(Segment { blob: Arc::clone(blob), range });
+            segments.push_back(Segment { piece: piece.clone(), place: Arc::clone(place), range });
         }
         start = end;
     }
     segments
+}
+
+fn open_inline(key: &SpaceKey, value: &Value, at: Location, range: Range<u64>) -> Result<Bytes> {
+    let ValueContent::Inline { blob, key: wrapped, tag, data } = &value.content else {
+        return Ok(Bytes::new());
+    };
+    let data_key = key.unwrap(*blob, wrapped)?;
+    let mut plain = data.to_vec();
+    if !BlobCipher::open(*blob, &data_key)?.open_chunk(0, ChunkEnd::Last, tag, &mut plain) {
+        return Err(corrupt_record(at, "an authentic value", "changed bytes"));
+    }
+    Ok(Bytes::from(plain).slice(range.start as usize..range.end as usize))
 }
 
 /// The runs of extents that hold `range` of the bytes they hold together.

@@ -149,7 +149,7 @@ on_both! {
     a_condition_holds_back_the_whole_batch,
     reclaim_moves_what_lives_and_frees_the_rest,
     copies_and_joins_move_no_data,
-    a_record_is_read_whole_though_its_version_goes,
+    a_loaded_record_reads_on_when_its_version_goes,
     a_lock_binds_until_its_time,
 }
 
@@ -330,21 +330,24 @@ fn copies_and_joins_move_no_data(mut store: Store) {
     assert_eq!(store.engine().stats().blobs, 0);
 }
 
-fn a_record_is_read_whole_though_its_version_goes(store: Store) {
-    let space = store.space();
-    let name = Bytes::from_static(b"k");
-    let data = bytes(300_000, 5);
-    store.put(space, "k", Keep::Null, &data);
-    let entry = store.engine().current(space, b"k").unwrap().unwrap();
-    let record = block_on(store.engine().load(space, &name, &entry)).unwrap();
-    store.put(space, "k", Keep::Null, &bytes(300_000, 6));
-    for _ in 0..20 {
-        store.put(space, "filler", Keep::Null, &bytes(100_000, 7));
+fn a_loaded_record_reads_on_when_its_version_goes(store: Store) {
+    let engine = store.engine();
+    let key = Bytes::from_static(b"k");
+    for (len, whole_space_goes) in [(1_000, false), (200_000, false), (1_000, true), (200_000, true)] {
+        let space = store.space();
+        store.put(space, "k", Keep::Null, &bytes(len, 1));
+        let entry = engine.current(space, &key).unwrap().unwrap();
+        let record = block_on(engine.load(space, &key, &entry)).unwrap();
+        if whole_space_goes {
+            store.commit(vec![Operation::ClearSpace(space)]).unwrap();
+        } else {
+            store.put(space, "k", Keep::Null, &bytes(len, 2));
+        }
+        engine.checkpoint().unwrap();
+        engine.maintain().unwrap();
+        let read = block_on(record.read(0..u64::MAX).collect()).unwrap();
+        assert!(read == bytes(len, 1), "{len} bytes, space goes: {whole_space_goes}");
     }
-    store.engine().maintain().unwrap();
-    assert_eq!(block_on(record.read(0..u64::MAX).collect()).unwrap(), data);
-    let gone = block_on(store.engine().load(space, &name, &entry));
-    assert!(matches!(gone, Err(Error::NotFound(Missing::Version))), "{gone:?}");
 }
 
 fn a_lock_binds_until_its_time(mut store: Store) {
