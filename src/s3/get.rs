@@ -25,7 +25,9 @@ use super::properties::{
 use super::refusal::{encryption, refuse_encryption, refuse_unbuilt};
 use super::service::PartialHead;
 use super::{Wire, action, body};
-use crate::objects::{ByteRange, Object, ObjectError, ObjectInfo, PARTS_MAX, ReadConditions};
+use crate::objects::{
+    ByteRange, LegalHold, Object, ObjectError, ObjectInfo, PARTS_MAX, ReadConditions,
+};
 
 /// Up to here a value is read at once and sent in one write with its head.
 const WHOLE_BYTES_MAX: u64 = 64 * 1024;
@@ -313,10 +315,9 @@ fn lock_fields(access: &Access, info: &ObjectInfo) -> LockFields {
         fields.mode = Some(ObjectLockMode::from_static(mode_name(retention.mode)));
         fields.until = Some(exact_timestamp(retention.until_ms));
     }
-    // A lock without a retention was made by setting the hold, so "off" is an answer too.
-    let hold_was_set = lock.legal_hold || lock.retention.is_none();
-    if hold_was_set && access.also(Extra::SeeLegalHold, &info.key).is_ok() {
-        fields.legal_hold = Some(legal_hold_status(lock.legal_hold));
+    if lock.legal_hold != LegalHold::NeverSet && access.also(Extra::SeeLegalHold, &info.key).is_ok()
+    {
+        fields.legal_hold = Some(legal_hold_status(lock.legal_hold == LegalHold::On));
     }
     fields
 }

@@ -19,9 +19,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::dto::{Range, Timestamp, TimestampFormat};
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{Body, HttpError, HttpRequest, HttpResponse, S3Error, S3Result, s3_error};
+use s3s::{Body, HttpError, HttpRequest, HttpResponse, S3Error, S3Response, S3Result, s3_error};
 
 use super::Wire;
+use super::encoding::with_references;
 use super::error::insert_text;
 use crate::objects::Objects;
 
@@ -65,6 +66,17 @@ const WRITE_GUARDS: [&str; 16] = [
 /// Marks an answer whose `ETag` element stands without quotes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BareEtag;
+
+/// Marks an answer whose document tells keys.
+#[derive(Debug, Clone, Copy)]
+struct TellsKeys;
+
+/// An answer whose document tells keys.
+pub(super) fn telling_keys<T>(output: T) -> S3Response<T> {
+    let mut response = S3Response::new(output);
+    response.extensions.insert(TellsKeys);
+    response
+}
 
 /// Marks an answer to `HEAD` that tells of a part: s3s knows no status of it but 200.
 #[derive(Debug, Clone, Copy)]
@@ -214,6 +226,11 @@ fn finish(response: &mut HttpResponse) {
     }
     if let Some(Document(document)) = response.extensions_mut().remove::<Document>() {
         replace_body(response, document);
+    }
+    if response.extensions_mut().remove::<TellsKeys>().is_some()
+        && let Some(body) = response.body_mut().take_bytes()
+    {
+        replace_body(response, with_references(body));
     }
 }
 

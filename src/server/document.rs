@@ -1,15 +1,15 @@
 //! XML and JSON bodies: read whole, verified, and made safe for the lenient parser behind the gate.
 //!
-//! That parser drops CDATA sections (a key in one becomes the empty key) and knows no limits, so
-//! here a document is well-formed, shallow, of bounded size, its CDATA becomes escaped text and its
-//! comments are gone.
+//! That parser drops CDATA sections (a key in one becomes the empty key), refuses references that it
+//! should read, and knows no limits, so here a document is well-formed, shallow, of bounded size, its
+//! CDATA becomes escaped text, such references their characters, and its comments are gone.
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use http::StatusCode;
 use md5::{Digest, Md5};
 use quick_xml::Reader;
-use quick_xml::events::Event;
+use quick_xml::events::{BytesRef, Event};
 
 use super::body::{BodyError, BodyPromise, ChecksumSource};
 use super::limits::{DOCUMENT_BYTES_MAX, DOCUMENT_DEPTH_MAX, DOCUMENT_ELEMENTS_MAX};
@@ -91,6 +91,14 @@ fn normalise_xml(bytes: Vec<u8>) -> Result<Bytes, Refusal> {
                 output.push_str(&quick_xml::escape::escape(&*section));
                 copied = to;
             }
+            Event::GeneralRef(reference) => {
+                if let Some(letter) = misread(&reference) {
+                    let output = rewritten.get_or_insert_default();
+                    output.push_str(text.get(copied..from).unwrap_or_default());
+                    output.push(letter);
+                    copied = to;
+                }
+            }
             // Between two pieces of text these would make that parser forget one of them.
             Event::Comment(_) | Event::PI(_) => {
                 let output = rewritten.get_or_insert_default();
@@ -115,6 +123,17 @@ fn normalise_xml(bytes: Vec<u8>) -> Result<Bytes, Refusal> {
             Ok(output.into())
         }
     }
+}
+
+/// The character of a reference that the parser behind the gate refuses: one outside the basic plane,
+/// or one that a document cannot hold but a key can, which listings tell by such a reference.
+fn misread(reference: &BytesRef) -> Option<char> {
+    let letter = reference.resolve_char_ref().ok().flatten()?;
+    let is_misread = matches!(
+        letter,
+        '\u{1}'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}'..
+    );
+    is_misread.then_some(letter)
 }
 
 fn position(reader: &Reader<&[u8]>) -> usize {
@@ -170,6 +189,18 @@ mod tests {
     fn cdata_becomes_text() {
         let text = "<D><Key><![CDATA[a<b>&c]]></Key><Key>x<![CDATA[]]>y</Key></D>";
         assert_eq!(xml(text).unwrap(), "<D><Key>a&lt;b&gt;&amp;c</Key><Key>xy</Key></D>");
+    }
+
+    #[test]
+    fn references_that_would_be_refused_become_their_characters() {
+        for (text, read) in [
+            ("&#x1F980;&#129408;&#x10FFFF;", "🦀🦀\u{10ffff}"),
+            ("a&#1;&#x1f;&#65535;b", "a\u{1}\u{1f}\u{ffff}b"),
+            ("&#13;&#10;&#9;&#60;&amp;&#xe4;", "&#13;&#10;&#9;&#60;&amp;&#xe4;"),
+            ("&#0;&#xd800;&#x110000;&#-1;&b;", "&#0;&#xd800;&#x110000;&#-1;&b;"),
+        ] {
+            assert_eq!(xml(&format!("<a>{text}</a>")), Ok(format!("<a>{read}</a>")));
+        }
     }
 
     #[test]

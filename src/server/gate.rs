@@ -10,6 +10,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -59,6 +60,7 @@ pub struct Gate {
     verifier: Verifier,
     domains: Vec<String>,
     documents: Arc<Semaphore>,
+    body_window: Duration,
 }
 
 /// What is known of a request, for its answer, the log and the metrics; grows on the way.
@@ -93,11 +95,12 @@ pub struct Admitted<B> {
 }
 
 impl Gate {
-    /// One for these identities; hosts below `domains` name buckets.
-    pub fn new(identities: Identities, domains: Vec<String>) -> Self {
+    /// One for these identities; hosts below `domains` name buckets, and a body must make progress
+    /// in each `body_window`.
+    pub fn new(identities: Identities, domains: Vec<String>, body_window: Duration) -> Self {
         let domains = domains.into_iter().map(|domain| domain.to_ascii_lowercase()).collect();
         let documents = Arc::new(Semaphore::new(DOCUMENTS_MAX));
-        Self { verifier: Verifier::new(identities), domains, documents }
+        Self { verifier: Verifier::new(identities), domains, documents, body_window }
     }
 
     /// Looks at a request, and lets it through or says why not. On a refusal the unread body is in
@@ -115,6 +118,7 @@ impl Gate {
     {
         // From here on the body goes back by itself, whatever happens.
         let mut stream = BodyStream::new(body, Check::plain(None, None), Arc::clone(&ledger));
+        stream.set_window(self.body_window);
         let mut query = Query::parse(parts.uri.query().unwrap_or_default())?;
         let host = host(&parts);
         case.target = Target::parse(parts.uri.path(), host.as_deref(), &self.domains)?;

@@ -48,7 +48,7 @@ use tokio::sync::Semaphore;
 use crate::iam::Identities;
 use front::Front;
 use gate::Gate;
-use limits::{CONNECTIONS_MAX, REQUESTS_MAX};
+use limits::{BODY_WINDOW, CONNECTIONS_MAX, REQUESTS_MAX};
 use metrics::Metrics;
 use request_id::RequestIds;
 
@@ -64,6 +64,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// Requests worked on at once.
     pub requests_max: usize,
+    /// Time in which a body that is waited for must make progress.
+    pub body_window: Duration,
     /// How long requests that have begun may take to end when the server stops.
     pub drain: Duration,
 }
@@ -74,6 +76,7 @@ impl Default for Settings {
             domains: Vec::new(),
             connections_max: CONNECTIONS_MAX,
             requests_max: REQUESTS_MAX,
+            body_window: BODY_WINDOW,
             drain: Duration::from_secs(30),
         }
     }
@@ -98,7 +101,7 @@ impl Server {
         settings: Settings,
     ) -> Self {
         let front = Front {
-            gate: Gate::new(identities, settings.domains.clone()),
+            gate: Gate::new(identities, settings.domains.clone(), settings.body_window),
             handler: Box::new(handler),
             stats: Box::new(stats),
             readiness,

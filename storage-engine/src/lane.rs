@@ -21,7 +21,7 @@ use crate::id::{BlobId, Lsn, SpaceId};
 use crate::index::{Change, Index, Visit};
 use crate::journal::{Group, Journal, Stage};
 use crate::limits::GROUP_BYTES_MAX;
-use crate::lock::{Bypass, Lock};
+use crate::lock::{Bypass, LegalHold, Lock};
 use crate::media::Sector;
 use crate::value::FreshBlob;
 use crate::zone::{Claim, Zone};
@@ -635,7 +635,7 @@ fn push(group: &mut Group, body: &RecordBody<'_>) {
 fn changed(mut lock: Lock, change: LockChange) -> Lock {
     match change {
         LockChange::Retention(retention) => lock.retention = retention,
-        LockChange::LegalHold(on) => lock.legal_hold = on,
+        LockChange::LegalHold(on) => lock.legal_hold = LegalHold::set(on),
     }
     lock
 }

@@ -49,7 +49,7 @@ pub use environment::{Environment, Job, SystemEnvironment};
 pub use error::{Corruption, Error, Missing, Result, Shortage};
 pub use id::{BlobId, Epoch, Lsn, ROOT_SPACE, SpaceId, ZoneId};
 pub use keeper::Maintenance;
-pub use lock::{Bypass, Lock, Retention, RetentionMode};
+pub use lock::{Bypass, LegalHold, Lock, Retention, RetentionMode};
 pub use options::Options;
 pub use read::{Record, ValueReader};
 pub use scan::{Scan, ScanItem, ScanPage, VersionScan};
