@@ -11,6 +11,7 @@ mod device;
 mod faults;
 mod format;
 mod golden;
+mod headers;
 mod model;
 mod planted;
 mod reference;

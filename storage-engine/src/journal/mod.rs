@@ -6,6 +6,7 @@
 //! - A group that fails to be written or synced is written once more, into a fresh zone; its first
 //!   home is never written again. When that fails too, the lane stops.
 
+mod blank;
 pub(crate) mod replay;
 
 use std::sync::Arc;
