@@ -433,7 +433,7 @@ impl Inner {
         Ok(read(&index))
     }
 
-    /// After recovery: data zones have no open end but the one with most room left; checkpoints that
+    /// After recovery: data zones have no open end but the unsealed one with most room left; checkpoints that
     /// were never finished, or cannot be read, go.
     fn settle_zones(&self) {
         let kept: HashSet<ZoneId> =
@@ -454,7 +454,7 @@ impl Inner {
         }
         drop(index);
         let zones = self.zones.all();
-        let data = zones.iter().filter(|z| z.class == ZoneClass::Data);
+        let data = zones.iter().filter(|z| z.class == ZoneClass::Data && !z.is_sealed());
         let open = data.filter_map(|z| Some((*ends.get(&z.id)?, z.id))).min();
         if let Some((end, id)) = open.filter(|(end, _)| *end < self.zones.zone_bytes()) {
             self.zones.resume_data(id, end);
@@ -768,6 +768,7 @@ impl Inner {
         }
         self.checkpoint()?;
         let stamped = self.lane.lock().stamp(self);
+        self.zones.seal_settled();
         self.stop_for_close();
         stamped
     }

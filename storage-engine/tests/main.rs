@@ -15,5 +15,6 @@ mod headers;
 mod model;
 mod planted;
 mod reference;
+mod seals;
 mod subject;
 mod workload;
