@@ -16,9 +16,10 @@ use crate::entry::Location;
 use crate::error::{Corruption, Error, Missing, Result, Shortage};
 use crate::format::{BlobPlace, Extent, ZoneClass};
 use crate::id::{BlobId, Lsn, SpaceId, ZoneId};
-use crate::lane::{Prepared, Reply};
+use crate::lane::Prepared;
 use crate::limits::WRITE_BYTES;
 use crate::media::{SECTOR_BYTES, Sector, sector_bytes_mut};
+use crate::queue::Reply;
 use crate::read::verify_record;
 use crate::zone::{Claim, Room, Zone};
 

@@ -52,12 +52,9 @@ impl Group {
         self.records == 0
     }
 
-    pub(crate) fn records(&self) -> u32 {
-        self.records
-    }
-
-    pub(crate) fn first_lsn(&self) -> Lsn {
-        self.first_lsn
+    /// LSN of the next record.
+    pub(crate) fn next_lsn(&self) -> Lsn {
+        Lsn(self.first_lsn.0 + u64::from(self.records))
     }
 
     /// Appends a record; answers its offset within the batch, its length and its CRC.
