@@ -59,6 +59,7 @@ impl Inner {
             }
             return Err(error);
         }
+        writer.zones.iter().for_each(|zone| zone.close());
         let zones = writer.zones.iter().map(|zone| zone.id).collect();
         kept.push(FoundCheckpoint { lsn, zones });
         while kept.len() > KEPT {

@@ -78,6 +78,7 @@ impl Media for DeviceView<'_> {
         sync(epoch: Epoch, zone: ZoneId) -> Result<()>;
         read_uncached(zone: ZoneId, offset: u64, out: &mut [Sector]) -> Result<()>;
         seal(epoch: Epoch, zone: ZoneId) -> Result<()>;
+        is_sealed(zone: ZoneId) -> Result<bool>;
         delete(epoch: Epoch, zone: ZoneId) -> Result<()>;
         capacity() -> Result<Capacity>;
         counters() -> MediaCounters;

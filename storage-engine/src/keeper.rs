@@ -1,4 +1,4 @@
-//! Background work: checkpoints, reclaim, scrub. One thread, on a byte budget, after the foreground.
+//! Background work: checkpoints, reclaim, seals, scrub. One thread, on a byte budget, after the foreground.
 //!
 //! Reclaim copies ciphertext as it is and verifies it on the way; a record or blob moves by one small
 //! journal record. A zone goes only when nothing in the index lies in it, no reader holds it, and, for
@@ -17,9 +17,10 @@ use crate::entry::Location;
 use crate::error::{Corruption, Error, Missing, Result, Shortage};
 use crate::format::{BlobPlace, Extent, ZoneClass};
 use crate::id::{BlobId, Lsn, SpaceId, ZoneId};
-use crate::lane::{Prepared, Reply};
+use crate::lane::Prepared;
 use crate::limits::WRITE_BYTES;
 use crate::media::{SECTOR_BYTES, Sector, sector_bytes_mut};
+use crate::queue::Reply;
 use crate::read::verify_record;
 use crate::scrub::as_corruption;
 use crate::zone::{Claim, Room, Zone};
@@ -49,8 +50,8 @@ pub struct Maintenance {
 }
 
 impl Engine {
-    /// One pass of background work, now: a checkpoint if one is due, then reclaim until nothing is
-    /// worth it. The keeper thread calls it by itself; tests and tools call it when there is none.
+    /// One pass of background work, now: a checkpoint if one is due, reclaim until nothing is worth
+    /// it, seals for the zones that take nothing more. The keeper thread calls it by itself; tests and tools call it when there is none.
     pub fn maintain(&self) -> Result<Maintenance> {
         self.inner.maintain()
     }
@@ -138,6 +139,12 @@ impl Inner {
     }
 
     pub(crate) fn maintain(&self) -> Result<Maintenance> {
+        let done = self.checkpoint_and_reclaim()?;
+        self.zones.seal_settled();
+        Ok(done)
+    }
+
+    fn checkpoint_and_reclaim(&self) -> Result<Maintenance> {
         if let Some(reason) = self.stopped() {
             return Err(Error::Stopped { reason });
         }
@@ -179,6 +186,8 @@ impl Inner {
                 Err(Error::Busy(Shortage::Space)) => break,
                 Err(error) => return Err(error),
             }
+            // Whoever holds a zone keeps it.
+            drop(victim);
             done.zones_freed += self.retire_empty()?;
         }
         let fruitless = low && self.zones.is_low_on_space();
@@ -243,7 +252,7 @@ impl Inner {
         Ok(freed)
     }
 
-    /// The zone whose emptying pays most: much dead, long so.
+    /// The zone whose emptying pays most: worn, or much dead and long so.
     fn choose_victim(&self, newest: ZoneId) -> Option<Arc<Zone>> {
         let low = self.zones.is_low_on_space();
         let percent_max = if low { LIVE_PERCENT_MAX_LOW } else { LIVE_PERCENT_MAX };
@@ -252,7 +261,13 @@ impl Inner {
         let index = self.index.read();
         let score = |zone: &Arc<Zone>| {
             let live = index.live_bytes(zone.id);
-            if live == 0 || live * 100 > zone_bytes * percent_max {
+            if live == 0 {
+                return None;
+            }
+            if zone.is_worn() {
+                return Some(u128::MAX);
+            }
+            if live * 100 > zone_bytes * percent_max {
                 return None;
             }
             let age_ms = now_ms.saturating_sub(zone.created_ms) + 1;

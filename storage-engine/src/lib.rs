@@ -34,6 +34,7 @@ pub mod limits;
 mod lock;
 pub mod media;
 mod options;
+mod queue;
 mod read;
 mod scan;
 mod scrub;

@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 
 use crate::cipher::MasterKey;
 use crate::device_view::DeviceView;
-use crate::engine::{Inner, read_root};
+use crate::engine::Inner;
+use crate::engine::ownership::read_root;
 use crate::entry::Location;
 use crate::error::{Corruption, Error, Result};
 use crate::format::{

@@ -18,7 +18,7 @@ struct Store {
 }
 
 enum Kind {
-    Simulated(SimMedia),
+    Simulated(Arc<SimMedia>),
     Files { options: FileMediaOptions, _folder: tempfile::TempDir },
 }
 
@@ -27,7 +27,7 @@ const ZONE_BYTES: u64 = 256 * 1024;
 impl Store {
     fn simulated() -> Self {
         let options = SimOptions { zone_bytes: ZONE_BYTES, ..SimOptions::default() };
-        Self::with(Kind::Simulated(SimMedia::new(&options)))
+        Self::with(Kind::Simulated(Arc::new(SimMedia::new(&options))))
     }
 
     fn files() -> Self {
@@ -49,16 +49,22 @@ impl Store {
     }
 
     fn open(&mut self) {
-        let media: Arc<dyn Media> = match &mut self.kind {
-            Kind::Simulated(media) => {
-                *media = media.restart();
-                Arc::new(media.restart())
-            }
+        let media: Arc<dyn Media> = match &self.kind {
+            Kind::Simulated(media) => Arc::clone(media) as Arc<dyn Media>,
             Kind::Files { options, .. } => Arc::new(FileMedia::open(options).unwrap()),
         };
         let master = Arc::new(PlainMasterKey::new([7; 32]));
         let environment = Arc::clone(&self.environment) as Arc<dyn Environment>;
         self.engine = Some(Engine::open(environment, media, master, Options::default()).unwrap());
+    }
+
+    /// Ends the process without a word and starts it again.
+    fn reopen(&mut self) {
+        self.engine = None;
+        if let Kind::Simulated(media) = &mut self.kind {
+            *media = Arc::new(media.restart());
+        }
+        self.open();
     }
 
     fn engine(&self) -> &Engine {
@@ -122,15 +128,6 @@ fn bytes(len: usize, seed: u8) -> Vec<u8> {
     (0..len).map(|i| (i as u64 * 31 + u64::from(seed) + (i as u64 >> 8)) as u8).collect()
 }
 
-fn reopen(store: &mut Store) {
-    if let Kind::Simulated(_) = store.kind {
-        // The engine holds the device; a simulated one is carried over by value.
-        return;
-    }
-    store.engine = None;
-    store.open();
-}
-
 macro_rules! on_both {
     ($($check:ident,)*) => {
         mod simulated {
@@ -174,7 +171,7 @@ fn values_of_every_size_read_back_whole_and_in_ranges(mut store: Store) {
         if round == 1 {
             store.engine().checkpoint().unwrap();
         }
-        reopen(&mut store);
+        store.reopen();
     }
     assert_eq!(store.engine().scrub().unwrap(), vec![]);
 }
@@ -229,7 +226,7 @@ fn versions_stack_and_the_newest_is_current(mut store: Store) {
     let remove = |which| {
         Operation::Remove(Remove { space, name: name.clone(), which, bypass: Bypass::None })
     };
-    reopen(&mut store);
+    store.reopen();
     assert!(store.engine().newest(space, b"k").unwrap().unwrap().is_marker());
     store.commit(vec![remove(Which::Sequence(marker.sequence))]).unwrap();
     assert_eq!(store.read(space, "k").unwrap(), b"two");
@@ -237,7 +234,7 @@ fn versions_stack_and_the_newest_is_current(mut store: Store) {
     assert_eq!(third.removed.unwrap().sequence, first.sequence);
     store.commit(vec![remove(Which::Null)]).unwrap();
     assert_eq!(store.read(space, "k").unwrap(), b"two");
-    reopen(&mut store);
+    store.reopen();
     store.commit(vec![remove(Which::Sequence(second.sequence))]).unwrap();
     assert!(store.engine().is_empty(space).unwrap());
     let gone = store.commit(vec![remove(Which::Sequence(second.sequence))]);
@@ -296,7 +293,7 @@ fn reclaim_moves_what_lives_and_frees_the_rest(mut store: Store) {
     let done = store.engine().maintain().unwrap();
     assert!(done.zones_freed > 10 && done.moved_bytes > 0, "{done:?}");
     assert!(store.engine().stats().zone_total_bytes < before / 2);
-    reopen(&mut store);
+    store.reopen();
     for round in 0..30_u8 {
         assert_eq!(store.read(space, &format!("kept{round}")).unwrap(), bytes(10_000, round));
     }
@@ -323,7 +320,7 @@ fn copies_and_joins_move_no_data(mut store: Store) {
     store.commit(vec![Operation::Put(put)]).unwrap();
     assert!(store.engine().stats().device_written_bytes - written <= 8192);
     store.commit(vec![Operation::ClearSpace(from)]).unwrap();
-    reopen(&mut store);
+    store.reopen();
     let joined = store.read(to, "joined").unwrap();
     assert_eq!(joined, [data.clone(), data].concat());
     store.commit(vec![Operation::ClearSpace(to)]).unwrap();
@@ -372,7 +369,7 @@ fn a_lock_binds_until_its_time(mut store: Store) {
     };
     store.commit(vec![lock(until_ms, RetentionMode::Compliance)]).unwrap();
     store.engine().checkpoint().unwrap();
-    reopen(&mut store);
+    store.reopen();
     for refused in [
         remove(),
         lock(until_ms - 1, RetentionMode::Compliance),

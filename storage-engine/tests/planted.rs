@@ -188,6 +188,7 @@ impl Media for Broken {
         read(zone: ZoneId, offset: u64, out: &mut [u8]) -> Result<()>;
         read_cached(zone: ZoneId, offset: u64, out: &mut [u8]) -> Result<bool>;
         read_uncached(zone: ZoneId, offset: u64, out: &mut [Sector]) -> Result<()>;
+        is_sealed(zone: ZoneId) -> Result<bool>;
         capacity() -> Result<Capacity>;
         counters() -> MediaCounters;
         durability() -> &'static str;

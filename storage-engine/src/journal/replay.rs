@@ -21,6 +21,7 @@ use crate::format::{
 use crate::id::{Lsn, ROOT_SPACE, SpaceId, ZoneId};
 use crate::index::{Change, Index, entry_of};
 use crate::journal::Tail;
+use crate::journal::blank::refuse_lost_records;
 use crate::media::{Media, SECTOR_BYTES};
 
 /// What the device held.
@@ -104,6 +105,7 @@ pub(crate) fn recover(media: &dyn Media, master: &dyn MasterKey, root: &Root) ->
     };
     let (start, checkpoints) = replay.load_checkpoint(&headers)?;
     let tail = replay.read_journal(&headers, start)?;
+    refuse_lost_records(media, root, &blank, tail.next_lsn)?;
     let missing_blobs = replay.index.settle().len();
     Ok(Recovered {
         index: replay.index,
