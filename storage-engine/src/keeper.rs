@@ -172,7 +172,7 @@ impl Inner {
 
     fn live_bytes(&self) -> u64 {
         let index = self.index.read();
-        index.live.values().map(|&bytes| u64::try_from(bytes).unwrap_or(0)).sum()
+        index.live.total_bytes()
     }
 
     fn checkpoint_due_bytes(&self) -> u64 {
@@ -218,7 +218,7 @@ impl Inner {
         drop(zones);
         for &zone in &empty {
             self.zones.retire(zone);
-            self.index.write().live.remove(&zone);
+            self.index.write().live.remove(zone);
         }
         let freed = self.zones.sweep()?;
         self.counters.note_reclaimed(freed);

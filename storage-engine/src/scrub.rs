@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::checkpoint::verify_blocks;
 use crate::cipher::MasterKey;
 use crate::engine::{Inner, read_root};
 use crate::entry::Location;
@@ -14,9 +15,8 @@ use crate::format::{
 };
 use crate::id::{Lsn, ZoneId};
 use crate::index::{Index, Visit};
-use crate::journal::replay::{
-    Walk, crc_of, for_each_record, read_batch_header, read_header, recover,
-};
+use crate::journal::replay::{read_header, recover};
+use crate::journal::tail::{Walk, crc_of, for_each_record, read_batch_header};
 use crate::keeper::Mover;
 use crate::media::{Media, SECTOR_BYTES};
 use crate::zone::Zone;
@@ -50,7 +50,7 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
     };
     let root = read_root(&bytes)?;
     let mut report = CheckReport::default();
-    let recovered = match recover(media, master, &root) {
+    let recovered = match recover(media, master, &root, None) {
         Ok(recovered) => recovered,
         Err(Error::Corrupt(corruption)) => {
             report.corruptions.push(corruption);
@@ -133,9 +133,7 @@ impl Inner {
             }
             ZoneClass::Checkpoint => {
                 let salt = self.zones.salt;
-                let found =
-                    crate::checkpoint::read_blocks(media, zone.id, Lsn(0), salt, &mut |_, _, _| {});
-                note(found.map(|_| ()), &mut report)?;
+                note(verify_blocks(media, zone.id, Lsn(0), salt).map(|_| ()), &mut report)?;
             }
             ZoneClass::Data | ZoneClass::Survivor => {
                 self.scrub_live(zone.id, &mut report)?;
@@ -236,11 +234,8 @@ fn check_journal(
             });
         } else {
             report.batches += 1;
-            let walked = for_each_record(&records, &mut |_, _, _| {
-                report.records += 1;
-                Ok(())
-            });
-            if let Err(Walk::Malformed(at, malformed)) = walked {
+            let walked = for_each_record(&records, &mut |_, _, _| report.records += 1);
+            if let Err(Walk { at, malformed }) = walked {
                 report.corruptions.push(Corruption {
                     zone: Some(zone),
                     offset: offset + (BATCH_HEADER_BYTES + at) as u64,
@@ -289,10 +284,8 @@ fn check_checkpoint(
     report: &mut CheckReport,
 ) -> Result<()> {
     let (zone, lsn, salt) = (header.zone, header.first_lsn, header.salt());
-    let blocks = crate::checkpoint::read_blocks(media, zone, lsn, salt, &mut |_, _, body| {
-        report.bytes += body.len() as u64;
-    });
-    note(blocks.map(|_| ()), report)
+    let verified = verify_blocks(media, zone, lsn, salt).map(|bytes| report.bytes += bytes);
+    note(verified, report)
 }
 
 fn check_blobs(media: &dyn Media, index: &Index, report: &mut CheckReport) -> Result<()> {

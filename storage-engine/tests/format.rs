@@ -114,6 +114,7 @@ fn samples() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     };
     let block = BlockHeader {
         kind: BlockKind::Blobs,
+        ordinal: 0,
         zone: ZoneId(7),
         len: 100,
         as_of: Lsn(70),

@@ -7,6 +7,8 @@
 //!   home is never written again. When that fails too, the lane stops.
 
 pub(crate) mod replay;
+mod run;
+pub(crate) mod tail;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
