@@ -18,7 +18,7 @@ use crate::format::{Malformed, Root, ZONE_DATA_OFFSET, ZoneClass, ZoneHeader};
 use crate::id::{Lsn, ROOT_SPACE, SpaceId, ZoneId};
 use crate::index::{Change, Index};
 use crate::journal::Tail;
-use crate::journal::run::{Run, Said, Step};
+use crate::journal::run::{Run, Said, SortedRun, Step};
 use crate::journal::tail::{FoundTail, TailReader};
 use crate::media::{Media, SECTOR_BYTES};
 
@@ -169,7 +169,7 @@ enum Piece {
     Block(VerifiedBlock),
     /// No block follows.
     Loaded,
-    Steps(Vec<Step>),
+    Steps(SortedRun),
     /// No step follows.
     End,
 }
@@ -298,7 +298,7 @@ fn read_tail(
 ) -> Result<FoundTail, Failed> {
     let mut failed = None;
     let found = reader.read(&mut |run| {
-        let piece = run.map_or(Piece::End, |run: Run| Piece::Steps(run.into_sorted()));
+        let piece = run.map_or(Piece::End, |run: Run| Piece::Steps(run.sort()));
         deliver(piece).map_err(|why| {
             failed = Some(why);
             given_up()
@@ -346,7 +346,7 @@ impl<'a> Replay<'a> {
                 Ok(())
             }
             Piece::Steps(steps) => {
-                steps.into_iter().try_for_each(|step| self.apply(step)).map_err(Failed::Journal)
+                steps.take().try_for_each(|step| self.apply(step)).map_err(Failed::Journal)
             }
             Piece::End => {
                 self.missing_blobs = self.index.settle().len();

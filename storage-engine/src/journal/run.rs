@@ -39,6 +39,20 @@ pub(super) struct Run {
     bytes: usize,
 }
 
+/// Steps in the order of their names. They stay where they are until each is taken, once.
+#[derive(Debug)]
+pub(super) struct SortedRun {
+    steps: Vec<Option<Step>>,
+    order: Vec<usize>,
+}
+
+impl SortedRun {
+    /// Takes the steps, in order.
+    pub(super) fn take(mut self) -> impl Iterator<Item = Step> {
+        self.order.into_iter().filter_map(move |at| self.steps.get_mut(at)?.take())
+    }
+}
+
 impl Run {
     /// Takes what a record says.
     pub(super) fn push(&mut self, lsn: Lsn, body: RecordBody<'_>, location: Location) {
@@ -65,8 +79,8 @@ impl Run {
         self.steps.truncate(from);
     }
 
-    /// The steps in the order of their names, each name's in the order of the journal.
-    pub(super) fn into_sorted(self) -> Vec<Step> {
+    /// Puts the steps in the order of their names, each name's in the order of the journal.
+    pub(super) fn sort(self) -> SortedRun {
         let shared = self.shared_prefixes();
         let mut order: Vec<Place> = self
             .steps
@@ -84,8 +98,8 @@ impl Run {
                 })
                 .then(a.at.cmp(&b.at))
         });
-        let mut steps: Vec<Option<Step>> = self.steps.into_iter().map(Some).collect();
-        order.iter().filter_map(|place| steps.get_mut(place.at)?.take()).collect()
+        let order = order.into_iter().map(|place| place.at).collect();
+        SortedRun { steps: self.steps.into_iter().map(Some).collect(), order }
     }
 
     /// How many bytes all names of a space begin with alike.
@@ -207,9 +221,9 @@ mod tests {
             expected.push((space, name.to_vec(), Lsn(nth)));
         }
         expected.sort();
-        let sorted = run.into_sorted();
-        let found: Vec<_> = sorted
-            .iter()
+        let found: Vec<_> = run
+            .sort()
+            .take()
             .map(|step| {
                 let (space, name) = step.said.target().unwrap();
                 (space, name.to_vec(), step.lsn)
@@ -232,7 +246,7 @@ mod tests {
         for (lsn, body) in (1..).zip(bodies) {
             run.push(Lsn(lsn), body, Location::default());
         }
-        let order: Vec<u64> = run.into_sorted().iter().map(|step| step.lsn.0).collect();
+        let order: Vec<u64> = run.sort().take().map(|step| step.lsn.0).collect();
         assert_eq!(order, [3, 4, 5, 1, 2]);
     }
 }

@@ -305,7 +305,9 @@ impl<'a> Window<'a> {
 
     /// Moves to `offset`, keeping the `known` bytes from there on, and reads up to `len` or more.
     fn advance(&mut self, zone: ZoneId, offset: u64, known: usize, len: usize) -> Result<()> {
-        self.buffer.copy_within(self.filled - known..self.filled, 0);
+        if known < self.filled {
+            self.buffer.copy_within(self.filled - known..self.filled, 0);
+        }
         (self.zone, self.start, self.filled) = (zone, offset, known);
         let rest = self.media.zone_bytes().saturating_sub(offset);
         let ahead = rest.min(len.max(WINDOW_BYTES) as u64) as usize;
