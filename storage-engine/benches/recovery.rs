@@ -1,8 +1,9 @@
 //! How long a store takes to open after a kill: names in a checkpoint, records behind it.
 //!
 //! `cargo run --release -p storage-engine --example recovery -- DIRECTORY [SCALE]` fills a store for
-//! each case (a process that aborts), opens it in a fresh process some times, and prints one line a
-//! case. SCALE (1) multiplies every count. The page cache holds what the durability lets it hold.
+//! each case (a process that aborts), opens it in a fresh process some times, and prints one line an
+//! opening. SCALE (1) multiplies every count. The variable `CASE` names the one case to measure, with
+//! `KEEP` the stores stay, for the next time and for a profile of `recovery open STORE`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

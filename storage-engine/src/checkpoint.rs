@@ -260,6 +260,13 @@ pub(crate) struct VerifiedBlock {
     body: Vec<u8>,
 }
 
+impl VerifiedBlock {
+    /// Bytes of its body.
+    pub(crate) fn len(&self) -> usize {
+        self.body.len()
+    }
+}
+
 /// Where the blocks of a finished checkpoint lie.
 pub(crate) struct Outline {
     /// All but the end, in order.
@@ -361,7 +368,7 @@ fn find_blocks(media: &dyn Media, zone: ZoneId, lsn: Lsn, salt: u32) -> Result<V
 pub(crate) fn verify_blocks(media: &dyn Media, zone: ZoneId, lsn: Lsn, salt: u32) -> Result<u64> {
     let mut bytes = 0;
     for block in find_blocks(media, zone, lsn, salt)? {
-        bytes += block.read(media)?.body.len() as u64;
+        bytes += block.read(media)?.len() as u64;
     }
     Ok(bytes)
 }

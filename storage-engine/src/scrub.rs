@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::checkpoint::verify_blocks;
+use crate::checkpoint::{Outline, verify_blocks};
 use crate::cipher::MasterKey;
 use crate::engine::{Inner, read_root};
 use crate::entry::Location;
@@ -15,7 +15,7 @@ use crate::format::{
 };
 use crate::id::{Lsn, ZoneId};
 use crate::index::{Index, Visit};
-use crate::journal::replay::{read_header, recover};
+use crate::journal::replay::{FoundCheckpoint, checkpoints_of, read_header, recover};
 use crate::journal::tail::{Walk, crc_of, for_each_record, read_batch_header};
 use crate::keeper::Mover;
 use crate::media::{Media, SECTOR_BYTES};
@@ -87,9 +87,7 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
                 let reaches = if next.0 > needed_from.0 + 1 { next } else { Lsn(0) };
                 check_journal(media, header, end, reaches, &mut report)?;
             }
-            ZoneClass::Checkpoint if finished.contains(&header.first_lsn) => {
-                check_checkpoint(media, header, &mut report)?;
-            }
+            // Checked whole below.
             ZoneClass::Checkpoint | ZoneClass::Data | ZoneClass::Survivor => {}
         }
         // A header is durable with the first sync of its zone: before it, a crash may tear it.
@@ -105,6 +103,11 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
         };
         if was_synced {
             check_header_copies(media, header, &mut report)?;
+        }
+    }
+    for checkpoint in checkpoints_of(&recovered.headers) {
+        if finished.contains(&checkpoint.lsn) {
+            check_checkpoint(media, &checkpoint, root.salt(), &mut report)?;
         }
     }
     check_blobs(media, &recovered.index, &mut report)?;
@@ -280,12 +283,29 @@ fn is_finished(media: &dyn Media, zone: ZoneId, salt: u32) -> Result<bool> {
 
 fn check_checkpoint(
     media: &dyn Media,
-    header: &ZoneHeader,
+    checkpoint: &FoundCheckpoint,
+    salt: u32,
     report: &mut CheckReport,
 ) -> Result<()> {
-    let (zone, lsn, salt) = (header.zone, header.first_lsn, header.salt());
-    let verified = verify_blocks(media, zone, lsn, salt).map(|bytes| report.bytes += bytes);
-    note(verified, report)
+    let outline = match Outline::read(media, checkpoint, salt) {
+        Ok(Some(outline)) => outline,
+        Ok(None) => {
+            report.corruptions.push(Corruption {
+                zone: checkpoint.zones.first().copied(),
+                offset: ZONE_DATA_OFFSET,
+                what: "checkpoint block",
+                expected: "all zones and blocks up to the end".to_owned(),
+                found: "a gap before the end".to_owned(),
+            });
+            return Ok(());
+        }
+        Err(error) => return note(Err(error), report),
+    };
+    for block in &outline.blocks {
+        let verified = block.read(media).map(|block| report.bytes += block.len() as u64);
+        note(verified, report)?;
+    }
+    Ok(())
 }
 
 fn check_blobs(media: &dyn Media, index: &Index, report: &mut CheckReport) -> Result<()> {

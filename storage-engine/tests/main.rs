@@ -13,6 +13,7 @@ mod format;
 mod golden;
 mod model;
 mod planted;
+mod recovery;
 mod reference;
 mod subject;
 mod workload;

@@ -177,15 +177,7 @@ enum Piece {
 impl Recovery<'_> {
     /// Tries the checkpoints, newest first, and the journal from its beginning last.
     fn replay(&self) -> Result<Replayed> {
-        let mut found: BTreeMap<Lsn, Vec<&ZoneHeader>> = BTreeMap::new();
-        for header in self.headers.iter().filter(|h| h.class == ZoneClass::Checkpoint) {
-            found.entry(header.first_lsn).or_default().push(header);
-        }
-        let mut candidates: Vec<FoundCheckpoint> = Vec::new();
-        for (lsn, mut zones) in found {
-            zones.sort_by_key(|header| (header.ordinal, header.zone));
-            candidates.push(FoundCheckpoint { lsn, zones: zones.iter().map(|h| h.zone).collect() });
-        }
+        let mut candidates = checkpoints_of(self.headers);
         let mut failed = None;
         while let Some(newest) = candidates.last() {
             let outline = Outline::read(self.media, newest, self.root.salt());
@@ -287,6 +279,19 @@ impl Recovery<'_> {
         zones.drain(..first);
         Ok(zones)
     }
+}
+
+/// The checkpoints that zones belong to, oldest first, finished or not.
+pub(crate) fn checkpoints_of(headers: &[ZoneHeader]) -> Vec<FoundCheckpoint> {
+    let mut found: BTreeMap<Lsn, Vec<&ZoneHeader>> = BTreeMap::new();
+    for header in headers.iter().filter(|header| header.class == ZoneClass::Checkpoint) {
+        found.entry(header.first_lsn).or_default().push(header);
+    }
+    let in_order = |(lsn, mut zones): (Lsn, Vec<&ZoneHeader>)| {
+        zones.sort_by_key(|header| (header.ordinal, header.zone));
+        FoundCheckpoint { lsn, zones: zones.iter().map(|header| header.zone).collect() }
+    };
+    found.into_iter().map(in_order).collect()
 }
 
 /// Without a checkpoint, replay begins with the first record.

@@ -14,7 +14,7 @@ use crate::id::{Lsn, SpaceId};
 use crate::index::{Change, entry_of};
 
 /// Memory that a run takes when it is full.
-const RUN_BYTES: usize = 16 << 20;
+const RUN_BYTES: usize = 4 << 20;
 
 /// What one record says.
 #[derive(Debug)]

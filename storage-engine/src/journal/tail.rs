@@ -61,86 +61,106 @@ struct Held {
     from: usize,
 }
 
-/// Where the last zone ends.
+/// Where a batch must be, and what must precede it.
 #[derive(Debug, Clone, Copy)]
-struct End {
+struct Place {
     zone: ZoneId,
     offset: u64,
-    next_lsn: Lsn,
+    lsn: Lsn,
+    previous_crc: Option<u32>,
 }
+
+/// A walk through the journal.
+struct Reading<'a> {
+    window: Window<'a>,
+    run: Run,
+    held: Option<Held>,
+    found: FoundTail,
+}
+
+/// Takes the runs of a walk, and none when no more follows.
+pub(super) type Deliver<'a> = dyn FnMut(Option<Run>) -> Result<()> + 'a;
 
 impl TailReader<'_> {
     /// Reads all there is. Answers the runs in order to `deliver`, which may end it by an error; with
     /// none when nothing more follows.
-    pub(super) fn read(
-        &self,
-        deliver: &mut dyn FnMut(Option<Run>) -> Result<()>,
-    ) -> Result<FoundTail> {
+    pub(super) fn read(&self, deliver: &mut Deliver<'_>) -> Result<FoundTail> {
         let start = self.start;
-        let mut found = FoundTail::default();
-        found.tail = Tail { next_lsn: start.lsn, time_ms: start.time_ms, ..Tail::default() };
         let begins_late = self.journal.first().is_some_and(|zone| zone.first_lsn != start.lsn);
         if start.zone.is_none() && begins_late {
             return Err(missing_journal(format!("LSN {}", start.lsn)));
         }
-        let mut run = Run::default();
-        let mut held: Option<Held> = None;
-        let mut window = Window::new(self.media);
-        let mut end: Option<End> = None;
+        let tail = Tail { next_lsn: start.lsn, time_ms: start.time_ms, ..Tail::default() };
+        let mut reading = Reading {
+            window: Window::new(self.media),
+            run: Run::default(),
+            held: None,
+            found: FoundTail { tail, ..FoundTail::default() },
+        };
+        let mut last = None;
         for (ordinal, zone) in self.journal.iter().enumerate() {
             let end_lsn = self.journal.get(ordinal + 1).map(|next| next.first_lsn);
-            let resumed = start.zone == Some(zone.zone);
-            let mut offset = if resumed { start.offset } else { ZONE_DATA_OFFSET };
-            let mut previous_crc = if resumed { None } else { Some(0) };
-            let tail = &mut found.tail;
-            loop {
-                if end_lsn.is_some_and(|end| tail.next_lsn >= end) {
-                    break;
-                }
-                let at = Place { zone: zone.zone, offset, lsn: tail.next_lsn, previous_crc };
-                let Some((batch, records)) = self.read_batch(&mut window, at)? else { break };
-                if run.is_full() {
-                    deliver(Some(std::mem::take(&mut run)))?;
-                }
-                held = Some(Held { batch, from: run.len() });
-                take_records(&mut run, &batch, records)?;
-                found.records += u64::from(batch.header.records);
-                found.bytes += batch.header.padded_bytes();
-                offset += batch.header.padded_bytes();
-                previous_crc = Some(batch.crc);
-                tail.next_lsn = Lsn(tail.next_lsn.0 + u64::from(batch.header.records));
-                tail.time_ms = tail.time_ms.max(batch.header.time_ms);
+            let end = self.read_zone(zone.zone, end_lsn, &mut reading, deliver)?;
+            if let Some(end_lsn) = end_lsn {
+                end.refuse_before(end_lsn)?;
+                continue;
             }
-            if let Some(end) = end_lsn {
-                if tail.next_lsn < end {
-                    return Err(Error::Corrupt(Corruption {
-                        zone: Some(zone.zone),
-                        offset,
-                        what: "journal batch",
-                        expected: format!("LSN {} before zone of LSN {end}", tail.next_lsn),
-                        found: "no valid batch".to_owned(),
-                    }));
-                }
-            } else {
-                end = Some(End { zone: zone.zone, offset, next_lsn: tail.next_lsn });
-                tail.zone = Some(zone.zone);
-                tail.offset = offset;
-                tail.previous_crc = match previous_crc {
-                    Some(crc) => crc,
-                    None => self.crc_before(zone.zone, offset)?,
-                };
-            }
+            let tail = &mut reading.found.tail;
+            tail.zone = Some(end.zone);
+            tail.offset = end.offset;
+            tail.previous_crc = match end.previous_crc {
+                Some(crc) => crc,
+                None => self.crc_before(end.zone, end.offset)?,
+            };
+            last = Some(end);
         }
+        let Reading { mut run, held, mut found, .. } = reading;
         if let Some(held) = held {
             self.settle_last(held, &mut run, &mut found)?;
         }
         deliver(Some(run))?;
         deliver(None)?;
         // Nobody waits for it unless it fails.
-        if let Some(end) = end {
+        if let Some(end) = last {
             self.refuse_hole(end)?;
         }
         Ok(found)
+    }
+
+    /// Reads the batches of a zone, up to the one of `end_lsn` or as far as there are any. Answers
+    /// where the next one would be.
+    fn read_zone(
+        &self,
+        zone: ZoneId,
+        end_lsn: Option<Lsn>,
+        reading: &mut Reading<'_>,
+        deliver: &mut Deliver<'_>,
+    ) -> Result<Place> {
+        let Reading { window, run, held, found } = reading;
+        let resumed = self.start.zone == Some(zone);
+        let mut at = Place {
+            zone,
+            offset: if resumed { self.start.offset } else { ZONE_DATA_OFFSET },
+            lsn: found.tail.next_lsn,
+            previous_crc: if resumed { None } else { Some(0) },
+        };
+        while end_lsn.is_none_or(|end| at.lsn < end) {
+            let Some((batch, records)) = self.read_batch(window, at)? else { break };
+            if run.is_full() {
+                deliver(Some(std::mem::take(run)))?;
+            }
+            *held = Some(Held { batch, from: run.len() });
+            take_records(run, &batch, records)?;
+            let header = batch.header;
+            at.offset += header.padded_bytes();
+            at.lsn = Lsn(at.lsn.0 + u64::from(header.records));
+            at.previous_crc = Some(batch.crc);
+            found.records += u64::from(header.records);
+            found.bytes += header.padded_bytes();
+            found.tail.next_lsn = at.lsn;
+            found.tail.time_ms = found.tail.time_ms.max(header.time_ms);
+        }
+        Ok(at)
     }
 
     /// Decides on the last batch.
@@ -214,8 +234,8 @@ impl TailReader<'_> {
 
     /// Errs when a later valid batch lies behind the end: then what is there was durable once and is
     /// not a torn tail.
-    fn refuse_hole(&self, end: End) -> Result<()> {
-        let End { zone, offset, next_lsn: lsn } = end;
+    fn refuse_hole(&self, end: Place) -> Result<()> {
+        let Place { zone, offset, lsn, .. } = end;
         let salt = self.root.salt();
         let mut at = offset;
         let mut buffer = vec![0; WINDOW_BYTES];
@@ -266,13 +286,20 @@ impl TailReader<'_> {
     }
 }
 
-/// Where a batch must be, and what must precede it.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    zone: ZoneId,
-    offset: u64,
-    lsn: Lsn,
-    previous_crc: Option<u32>,
+impl Place {
+    /// Errs when the zone ended here and the next one begins with a later record.
+    fn refuse_before(&self, end: Lsn) -> Result<()> {
+        if self.lsn >= end {
+            return Ok(());
+        }
+        Err(Error::Corrupt(Corruption {
+            zone: Some(self.zone),
+            offset: self.offset,
+            what: "journal batch",
+            expected: format!("LSN {} before zone of LSN {end}", self.lsn),
+            found: "no valid batch".to_owned(),
+        }))
+    }
 }
 
 /// A part of a zone, read ahead.
