@@ -121,7 +121,7 @@ impl Inner {
             stats.history_entries += space.history.len() as u64;
         }
         stats.blobs = index.blobs.len() as u64;
-        stats.live_bytes = index.live.values().map(|&b| u64::try_from(b).unwrap_or(0)).sum();
+        stats.live_bytes = index.live.total_bytes();
         stats
     }
 }

@@ -87,7 +87,8 @@ impl Engine {
     ) -> Result<Self> {
         let started = environment.monotonic();
         let root = take_ownership(environment.as_ref(), media.as_ref(), master.as_ref())?;
-        let recovered = recover(media.as_ref(), master.as_ref(), &root)?;
+        let recovered =
+            recover(media.as_ref(), master.as_ref(), &root, Some(environment.as_ref()))?;
         if recovered.missing_blobs > 0 {
             return Err(Error::Corrupt(Corruption {
                 zone: None,

@@ -38,6 +38,27 @@ const RECLAIM_ZONES_MIN: u64 = 3;
 /// Records moved at a time: few against what the commit queue takes.
 const MOVED_TOGETHER_MAX: usize = 1024;
 
+/// Bytes that a version takes in a checkpoint, about.
+const CHECKPOINT_VERSION_BYTES: u64 = 150;
+/// Records behind the checkpoint after which the next is due, or as many as there are versions.
+const TAIL_RECORDS: u64 = 1_000_000;
+
+/// Journal behind the newest checkpoint.
+#[derive(Debug, Clone, Copy)]
+struct JournalTail {
+    bytes: u64,
+    records: u64,
+}
+
+impl JournalTail {
+    /// A checkpoint waits until it is a small part of what was written, and no longer: replay takes
+    /// about a second for a million records.
+    fn is_worth_a_checkpoint(self, versions: u64, bytes_min: u64) -> bool {
+        self.bytes >= bytes_min.max(versions * CHECKPOINT_VERSION_BYTES * 2)
+            || self.records >= versions.max(TAIL_RECORDS)
+    }
+}
+
 /// What a pass of background work did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Maintenance {
@@ -159,7 +180,7 @@ impl Inner {
                 Err(error) => return Err(error),
             }
             self.forget_older_checkpoint();
-        } else if self.counters.tail_bytes() >= self.checkpoint_due_bytes() {
+        } else if self.is_checkpoint_due() {
             done.checkpoints += u64::from(self.checkpoint()?);
         }
         done.zones_freed += self.retire_empty()?;
@@ -197,17 +218,21 @@ impl Inner {
     }
 
     fn live_bytes(&self) -> u64 {
-        let index = self.index.read();
-        index.live.values().map(|&bytes| u64::try_from(bytes).unwrap_or(0)).sum()
+        self.index.read().live.total_bytes()
     }
 
-    fn checkpoint_due_bytes(&self) -> u64 {
-        // A checkpoint costs about 150 bytes a version: it waits until it is a small part of what
-        // was written.
-        let index = self.index.read();
-        let versions: usize =
-            index.spaces.values().map(|s| s.current.len() + s.history.len()).sum();
-        self.options.checkpoint_bytes.max(versions as u64 * 150 * 2)
+    fn is_checkpoint_due(&self) -> bool {
+        let versions: usize = {
+            let index = self.index.read();
+            index.spaces.values().map(|s| s.current.len() + s.history.len()).sum()
+        };
+        let next_lsn = self.position().map_or(Lsn(0), |position| position.lsn);
+        let covered = self.checkpoints.lock().last().map_or(Lsn(0), |newest| newest.lsn);
+        let tail = JournalTail {
+            bytes: self.counters.tail_bytes(),
+            records: next_lsn.0.saturating_sub(covered.0 + 1),
+        };
+        tail.is_worth_a_checkpoint(versions as u64, self.options.checkpoint_bytes)
     }
 
     fn pause_for(&self, moved_bytes: u64) -> Duration {
@@ -244,7 +269,7 @@ impl Inner {
         drop(zones);
         for &zone in &empty {
             self.zones.retire(zone);
-            self.index.write().live.remove(&zone);
+            self.index.write().live.remove(zone);
             self.rotten_zones.lock().remove(&zone);
         }
         let freed = self.zones.sweep()?;
@@ -563,5 +588,25 @@ mod tests {
         let changes = media.changes();
         assert!(matches!(engine.inner.keep(true), Err(Error::Stopped { .. })));
         assert_eq!(media.changes(), changes);
+    }
+
+    #[test]
+    fn a_checkpoint_is_due_after_many_bytes_or_many_records() {
+        const MIB: u64 = 1 << 20;
+        let cases = [
+            // Versions, bytes and records behind the checkpoint, due.
+            (0, 0, 0, false),
+            (0, 256 * MIB - 1, 999_999, false),
+            (0, 256 * MIB, 1, true),
+            (1_000_000, 299_999_999, 999_999, false),
+            (1_000_000, 300_000_000, 1, true),
+            (1_000_000, 66 * MIB, 1_000_000, true),
+            (4_000_000, 260 * MIB, 3_999_999, false),
+            (4_000_000, 260 * MIB, 4_000_000, true),
+        ];
+        for (versions, bytes, records, due) in cases {
+            let tail = JournalTail { bytes, records };
+            assert_eq!(tail.is_worth_a_checkpoint(versions, 256 * MIB), due, "{tail:?} {versions}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::checkpoint::{Outline, verify_blocks};
 use crate::cipher::MasterKey;
 use crate::device_view::DeviceView;
 use crate::engine::Inner;
@@ -17,9 +18,8 @@ use crate::format::{
 };
 use crate::id::{Lsn, ZoneId};
 use crate::index::{Index, Visit};
-use crate::journal::replay::{
-    Walk, crc_of, for_each_record, read_batch_header, read_header, recover,
-};
+use crate::journal::replay::{FoundCheckpoint, checkpoints_of, read_header, recover};
+use crate::journal::tail::{Walk, crc_of, for_each_record, read_batch_header};
 use crate::keeper::Mover;
 use crate::media::{Media, SECTOR_BYTES};
 use crate::zone::Zone;
@@ -54,7 +54,7 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
     let root = read_root(&bytes)?;
     let mut report = CheckReport::default();
     let view = DeviceView::new(media);
-    let recovered = match recover(media, master, &root) {
+    let recovered = match recover(media, master, &root, None) {
         Ok(recovered) => recovered,
         Err(Error::Corrupt(corruption)) => {
             report.corruptions.push(corruption);
@@ -92,9 +92,7 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
                 let reaches = if next.0 > needed_from.0 + 1 { next } else { Lsn(0) };
                 check_journal(media, header, end, reaches, &mut report)?;
             }
-            ZoneClass::Checkpoint if finished.contains(&header.first_lsn) => {
-                check_checkpoint(media, header, &mut report)?;
-            }
+            // Checked whole below.
             ZoneClass::Checkpoint | ZoneClass::Data | ZoneClass::Survivor => {}
         }
         // A header is durable with the first sync of its zone: before it, a crash may tear it.
@@ -110,6 +108,11 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
         };
         if was_synced {
             check_header_copies(media, header, &mut report)?;
+        }
+    }
+    for checkpoint in checkpoints_of(&recovered.headers) {
+        if finished.contains(&checkpoint.lsn) {
+            check_checkpoint(media, &checkpoint, root.salt(), &mut report)?;
         }
     }
     check_blobs(media, &recovered.index, &mut report)?;
@@ -138,9 +141,7 @@ impl Inner {
             }
             ZoneClass::Checkpoint => {
                 let salt = self.zones.salt;
-                let found =
-                    crate::checkpoint::read_blocks(media, zone.id, Lsn(0), salt, &mut |_, _, _| {});
-                note(found.map(|_| ()), &mut report)?;
+                note(verify_blocks(media, zone.id, Lsn(0), salt).map(|_| ()), &mut report)?;
             }
             ZoneClass::Data | ZoneClass::Survivor => {
                 self.scrub_live(media, zone.id, &mut report)?;
@@ -244,11 +245,8 @@ fn check_journal(
             });
         } else {
             report.batches += 1;
-            let walked = for_each_record(&records, &mut |_, _, _| {
-                report.records += 1;
-                Ok(())
-            });
-            if let Err(Walk::Malformed(at, malformed)) = walked {
+            let walked = for_each_record(&records, &mut |_, _, _| report.records += 1);
+            if let Err(Walk { at, malformed }) = walked {
                 report.corruptions.push(Corruption {
                     zone: Some(zone),
                     offset: offset + (BATCH_HEADER_BYTES + at) as u64,
@@ -293,14 +291,29 @@ fn is_finished(media: &dyn Media, zone: ZoneId, salt: u32) -> Result<bool> {
 
 fn check_checkpoint(
     media: &dyn Media,
-    header: &ZoneHeader,
+    checkpoint: &FoundCheckpoint,
+    salt: u32,
     report: &mut CheckReport,
 ) -> Result<()> {
-    let (zone, lsn, salt) = (header.zone, header.first_lsn, header.salt());
-    let blocks = crate::checkpoint::read_blocks(media, zone, lsn, salt, &mut |_, _, body| {
-        report.bytes += body.len() as u64;
-    });
-    note(blocks.map(|_| ()), report)
+    let outline = match Outline::read(media, checkpoint, salt) {
+        Ok(Some(outline)) => outline,
+        Ok(None) => {
+            report.corruptions.push(Corruption {
+                zone: checkpoint.zones.first().copied(),
+                offset: ZONE_DATA_OFFSET,
+                what: "checkpoint block",
+                expected: "all zones and blocks up to the end".to_owned(),
+                found: "a gap before the end".to_owned(),
+            });
+            return Ok(());
+        }
+        Err(error) => return note(Err(error), report),
+    };
+    for block in &outline.blocks {
+        let verified = block.read(media).map(|block| report.bytes += block.len() as u64);
+        note(verified, report)?;
+    }
+    Ok(())
 }
 
 fn check_blobs(media: &dyn Media, index: &Index, report: &mut CheckReport) -> Result<()> {

@@ -114,11 +114,13 @@ fn samples() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     };
     let block = BlockHeader {
         kind: BlockKind::Blobs,
+        ordinal: 0,
         zone: ZoneId(7),
         len: 100,
         as_of: Lsn(70),
         crc: 0x1122_3344,
     };
+    let numbered = BlockHeader { ordinal: 0x03_0201, ..block };
     let end = CheckpointEnd {
         lsn: Lsn(70),
         replay_zone: ZoneId(7),
@@ -134,6 +136,7 @@ fn samples() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("batch header", "batch_header", batch_header.encode().to_vec()),
         ("record header", "record", record_header.encode().to_vec()),
         ("block header", "block_header", block.encode().to_vec()),
+        ("numbered block header", "block_header", numbered.encode().to_vec()),
         ("checkpoint end", "checkpoint_end", end.encode()),
         ("spaces", "spaces", encode_spaces(&[(space, vec![1; 60]), (SpaceId(9), vec![2; 3])])),
         ("versions", "versions", encode_versions(space, Some(b"bound"), &versions)),

@@ -1,7 +1,7 @@
 //! The bytes of format version 2. A change here is a change of the format.
 
 /// What each structure of `format.rs` encodes to; of record bodies the kind comes first.
-pub(crate) const GOLDEN: [(&str, &str); 19] = [
+pub(crate) const GOLDEN: [(&str, &str); 20] = [
     (
         "root",
         "4c4f4445524f4f540200010003000000612073746f72652773206f776e20696400b4c5dab80100000104\
@@ -20,6 +20,7 @@ pub(crate) const GOLDEN: [(&str, &str); 19] = [
     ),
     ("record header", "4c524543030000004d00000000000000320000004433221100000000e8ae3640"),
     ("block header", "4c434b50030000000700000064000000460000000000000044332211c99ff303"),
+    ("numbered block header", "4c434b500301020307000000640000004600000000000000443322117e3ececd"),
     ("checkpoint end", "460000000000000007000000002000007bb4c5dab80100000300000002000000"),
     (
         "spaces",

@@ -14,6 +14,7 @@ mod golden;
 mod headers;
 mod model;
 mod planted;
+mod recovery;
 mod reference;
 mod seals;
 mod subject;

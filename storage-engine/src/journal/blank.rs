@@ -9,7 +9,7 @@
 use crate::error::{Corruption, Error, Result};
 use crate::format::{BatchHeader, Root, ZONE_DATA_OFFSET};
 use crate::id::{Lsn, ZoneId};
-use crate::journal::replay::read_batch_header;
+use crate::journal::tail::read_batch_header;
 use crate::media::{Media, SECTOR_BYTES};
 
 /// Bytes looked at by one read.

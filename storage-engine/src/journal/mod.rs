@@ -8,6 +8,8 @@
 
 mod blank;
 pub(crate) mod replay;
+mod run;
+pub(crate) mod tail;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
