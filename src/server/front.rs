@@ -16,6 +16,7 @@ use storage_engine::Stats;
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::admitted::Admitted;
 use super::gate::{Case, Gate};
 use super::guard;
 use super::health::{self, Readiness};
@@ -29,22 +30,44 @@ use super::response;
 use super::route::Route;
 use super::stream::Ledger;
 use super::target::Target;
+use crate::s3::{ReadKind, ReadRequest};
 
 /// What answers the requests that came through the gate.
 pub trait Handler: Send + Sync + 'static {
     /// Answers one. An error is answered by 500.
-    fn call(
-        &self,
-        request: Request<s3s::Body>,
-    ) -> BoxFuture<'_, Result<Response<s3s::Body>, s3s::StdError>>;
+    fn call<'a>(
+        &'a self,
+        admitted: Admitted,
+        case: &'a Case,
+    ) -> BoxFuture<'a, Result<Response<s3s::Body>, s3s::StdError>>;
 }
 
 impl Handler for crate::s3::Service {
-    fn call(
-        &self,
-        request: Request<s3s::Body>,
-    ) -> BoxFuture<'_, Result<Response<s3s::Body>, s3s::StdError>> {
-        Box::pin(self.call(request).map(|result| result.map_err(Into::into)))
+    fn call<'a>(
+        &'a self,
+        admitted: Admitted,
+        case: &'a Case,
+    ) -> BoxFuture<'a, Result<Response<s3s::Body>, s3s::StdError>> {
+        match ReadKind::of(admitted.operation.name) {
+            Some(kind) => Box::pin(async move {
+                let answer = self.read(ReadRequest {
+                    kind,
+                    bucket: case.target.bucket.as_deref().unwrap_or_default(),
+                    key: case.target.key.as_deref().unwrap_or_default(),
+                    query: &admitted.query,
+                    headers: &admitted.parts.headers,
+                    principal: &admitted.principal,
+                    context: Admitted::context(case),
+                });
+                Ok(answer.await?)
+            }),
+            None => Box::pin(async move {
+                match admitted.into_request(case) {
+                    Ok(request) => Ok(self.call(request).await?),
+                    Err(refusal) => Ok(response::of_refusal(refusal, case)),
+                }
+            }),
+        }
     }
 }
 
@@ -148,10 +171,9 @@ impl Front {
         let now = OffsetDateTime::now_utc();
         let case = &mut account.case;
         let mut answer = match self.gate.admit(parts, body, case, Arc::clone(&ledger), now).await {
-            Ok(admitted) => {
+            Ok((admitted, _permit)) => {
                 // The share of memory goes back when the handler is done with the document.
-                let _permit = admitted.permit;
-                self.call_handler(admitted.request, case).await
+                self.call_handler(admitted, case).await
             }
             Err(refusal) => response::of_refusal(refusal, case),
         };
@@ -163,8 +185,8 @@ impl Front {
         answer
     }
 
-    async fn call_handler(&self, request: Request<s3s::Body>, case: &Case) -> Response<s3s::Body> {
-        let call = AssertUnwindSafe(self.handler.call(request)).catch_unwind().await;
+    async fn call_handler(&self, admitted: Admitted, case: &Case) -> Response<s3s::Body> {
+        let call = AssertUnwindSafe(self.handler.call(admitted, case)).catch_unwind().await;
         let failure = match call {
             Ok(Ok(answer)) => {
                 let status = answer.status();

@@ -455,14 +455,14 @@ fn runs_of(extents: &[Extent], range: Range<u64>) -> Vec<Run> {
 
 /// Errs unless these are the bytes that the location says.
 pub(crate) fn verify_record(data: &[u8], location: Location) -> Result<()> {
-    let expected = format!("a record of {} bytes, crc {:08x}", location.len, location.crc);
+    let expected = || format!("a record of {} bytes, crc {:08x}", location.len, location.crc);
     let header = RecordHeader::decode(data)
-        .map_err(|malformed| corrupt_record(location, &expected, malformed.what))?;
+        .map_err(|malformed| corrupt_record(location, &expected(), malformed.what))?;
     let body = data.get(RECORD_HEADER_BYTES..).unwrap_or_default();
     let crc = crc32fast::hash(body);
     if header.len != location.len || header.crc != location.crc || crc != location.crc {
         let found = format!("{} bytes, crc {:08x} over {crc:08x}", header.len, header.crc);
-        return Err(corrupt_record(location, &expected, &found));
+        return Err(corrupt_record(location, &expected(), &found));
     }
     Ok(())
 }

@@ -2,6 +2,8 @@
 //!
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
 
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
@@ -15,6 +17,9 @@ const PATH: &AsciiSet = &COMPONENT.remove(b'/');
 /// SHA-256 of nothing.
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
+/// Room for what most requests sign.
+const CANONICAL_BYTES_USUAL: usize = 512;
+
 /// A canonical request but for its path, of which there may be two readings.
 pub(super) struct CanonicalRequest<'a> {
     method: &'a str,
@@ -25,7 +30,8 @@ pub(super) struct CanonicalRequest<'a> {
 
 impl<'a> CanonicalRequest<'a> {
     pub(super) fn new(head: &Head<'a>, signed_headers: &[&str], hash: Option<&str>) -> Self {
-        let mut rest = canonical_query(head);
+        let mut rest = String::with_capacity(CANONICAL_BYTES_USUAL);
+        push_query(&mut rest, head);
         rest.push('\n');
         for name in signed_headers {
             rest.push_str(name);
@@ -33,32 +39,34 @@ impl<'a> CanonicalRequest<'a> {
             push_header_value(&mut rest, head, name);
             rest.push('\n');
         }
-        rest.push('\n');
-        rest.push_str(&signed_headers.join(";"));
+        for (nth, name) in signed_headers.iter().enumerate() {
+            rest.push(if nth == 0 { '\n' } else { ';' });
+            rest.push_str(name);
+        }
         rest.push('\n');
         rest.push_str(hash.unwrap_or(EMPTY_SHA256));
         Self { method: head.method.as_str(), raw_path: head.path, rest }
     }
 
     /// The paths the client may have signed: as the specification says, and as it was sent.
-    pub(super) fn paths(&self, style: PathStyle) -> Vec<String> {
-        match style {
-            PathStyle::Once => {
-                let encoded = match decode_path(self.raw_path) {
-                    Ok(path) => utf8_percent_encode(&path, PATH).to_string(),
-                    Err(_) => self.raw_path.to_owned(),
-                };
-                if encoded == self.raw_path {
-                    vec![encoded]
-                } else {
-                    vec![encoded, self.raw_path.to_owned()]
+    pub(super) fn paths(&self, style: PathStyle) -> impl Iterator<Item = Cow<'a, str>> {
+        let raw = Cow::Borrowed(self.raw_path);
+        let (first, second) = match style {
+            PathStyle::Once if is_plain(self.raw_path) => (raw, None),
+            PathStyle::Once => match decode_path(self.raw_path) {
+                Ok(path) => {
+                    let encoded = Cow::Owned(utf8_percent_encode(&path, PATH).to_string());
+                    let second = (encoded != raw).then_some(raw);
+                    (encoded, second)
                 }
-            }
+                Err(_) => (raw, None),
+            },
             PathStyle::Twice => {
                 let resolved = resolve_dots(self.raw_path);
-                vec![utf8_percent_encode(&resolved, PATH).to_string()]
+                (Cow::Owned(utf8_percent_encode(&resolved, PATH).to_string()), None)
             }
-        }
+        };
+        std::iter::once(first).chain(second)
     }
 
     pub(super) fn text(&self, path: &str) -> String {
@@ -71,11 +79,30 @@ pub(super) fn string_to_sign(
     time: &RequestTime,
     credential: &Credential<'_>,
 ) -> String {
-    let hash = hex::encode(Sha256::digest(canonical.as_bytes()));
-    ["AWS4-HMAC-SHA256", time.text(), credential.scope, &hash].join("\n")
+    let hash = hex_text(Sha256::digest(canonical.as_bytes()).into());
+    let hash = std::str::from_utf8(&hash).unwrap_or_default();
+    ["AWS4-HMAC-SHA256", time.text(), credential.scope, hash].join("\n")
 }
 
-fn canonical_query(head: &Head<'_>) -> String {
+fn hex_text(hash: [u8; 32]) -> [u8; 64] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 64];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(hash) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+    text
+}
+
+/// Whether a path is its own encoding.
+fn is_plain(path: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+    path.bytes().all(plain)
+}
+
+fn push_query(rest: &mut String, head: &Head<'_>) {
+    if head.query.is_empty() {
+        return;
+    }
     let encode = |text: &str| utf8_percent_encode(text, COMPONENT).to_string();
     let mut pairs: Vec<(String, String)> = head
         .query
@@ -86,7 +113,7 @@ fn canonical_query(head: &Head<'_>) -> String {
     pairs.sort_unstable();
     let pairs: Vec<String> =
         pairs.into_iter().map(|(name, value)| [name, value].join("=")).collect();
-    pairs.join("&")
+    rest.push_str(&pairs.join("&"));
 }
 
 /// Values joined by commas, trimmed, inner runs of spaces made one.
@@ -133,7 +160,23 @@ fn resolve_dots(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::resolve_dots;
+    use super::{PATH, hex_text, is_plain, resolve_dots};
+
+    #[test]
+    fn plain_paths_are_their_own_encoding() {
+        for byte in 0..=127_u8 {
+            let path = format!("/{}", char::from(byte));
+            let encoded = percent_encoding::utf8_percent_encode(&path, PATH).to_string();
+            assert_eq!(is_plain(&path), path == encoded, "{path:?}");
+        }
+        assert!(!is_plain("/ä"));
+    }
+
+    #[test]
+    fn hashes_are_written_in_hex() {
+        let hash = std::array::from_fn(|nth| nth as u8 * 8 + 7);
+        assert_eq!(hex_text(hash).as_slice(), hex::encode(hash).as_bytes());
+    }
 
     #[test]
     fn dot_segments_are_resolved() {

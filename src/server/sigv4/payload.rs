@@ -5,6 +5,11 @@ use http::{HeaderMap, StatusCode};
 use crate::server::refusal::Refusal;
 
 pub(super) const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+/// SHA-256 of nothing.
+const NOTHING_SHA256: [u8; 32] = [
+    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24,
+    0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+];
 
 /// How a payload is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +53,15 @@ impl PayloadHash {
     /// Whether chunks carry signatures that continue the request's.
     pub fn is_signed_in_chunks(self) -> bool {
         matches!(self, Self::SignedChunks | Self::SignedChunksTrailer)
+    }
+
+    /// Whether no byte at all, unframed, is what was signed.
+    pub fn is_of_nothing(self) -> bool {
+        match self {
+            Self::Absent | Self::Unsigned => true,
+            Self::Sha256(hash) => hash == NOTHING_SHA256,
+            Self::SignedChunks | Self::SignedChunksTrailer | Self::UnsignedChunksTrailer => false,
+        }
     }
 
     /// Whether the payload comes in frames of `aws-chunked`.
