@@ -132,6 +132,11 @@ impl Object {
         &self.bucket
     }
 
+    /// As [`Object::open`], when all that is known of it was told already.
+    pub fn into_reader(self, range: Range<u64>) -> ValueReader {
+        self.record.into_reader(range)
+    }
+
     /// Its bytes in `range` (clipped), verified piece by piece.
     pub fn open(&self, range: Range<u64>) -> ValueReader {
         self.record.read(range)

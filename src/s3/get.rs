@@ -27,12 +27,12 @@ use super::read::{ChecksumDisplay, Read, ReadKind, ReadRequest, Selection};
 use super::refusal::{refuse_encryption, refuse_unbuilt};
 use super::{Wire, body};
 use crate::checksum::{Algorithm, Coverage};
-use crate::objects::{Encryption, Object, ObjectError, ObjectInfo, StorageClass};
+use crate::objects::{Encryption, ObjectError, ObjectInfo, StorageClass, ValueReader};
 
 /// Up to here a value is read at once and sent in one write with its head.
 const WHOLE_BYTES_MAX: u64 = 64 * 1024;
 /// Room for the headers of most answers, those of the response stage included.
-const HEADERS_USUAL: usize = 20;
+const HEADERS_USUAL: usize = 12;
 
 /// Answers a read.
 pub(super) async fn answer(wire: &Wire, request: &ReadRequest<'_>) -> S3Result<HttpResponse> {
@@ -51,9 +51,10 @@ pub(super) async fn answer(wire: &Wire, request: &ReadRequest<'_>) -> S3Result<H
     let info = object.info();
     check_read(&read.conditions, info)?;
     let view = View::of(info, &read, request.headers)?;
+    let range = view.cut.range.clone();
     let headers = head(&access, &view, read);
     let body = match request.kind {
-        ReadKind::Get => open(&object, view.cut.range).await?,
+        ReadKind::Get => stream_of(object.into_reader(range)).await?,
         ReadKind::Head => Body::empty(),
     };
     let mut response = HttpResponse::new(body);
@@ -222,11 +223,10 @@ fn insert_tag_count(headers: &mut HeaderMap, access: &Access, info: &ObjectInfo)
     }
 }
 
-/// The bytes of a range. The first piece is read before the answer begins, so that a failure to
+/// The bytes that are sent. The first piece is read before the answer begins, so that a failure to
 /// read it still has a status of its own.
-async fn open(object: &Object, range: Range<u64>) -> S3Result<Body> {
-    let len = range.end - range.start;
-    let mut reader = object.open(range);
+async fn stream_of(mut reader: ValueReader) -> S3Result<Body> {
+    let len = reader.remaining();
     if len <= WHOLE_BYTES_MAX {
         return Ok(Body::from(reader.collect().await.map_err(ObjectError::from)?));
     }

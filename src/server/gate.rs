@@ -22,7 +22,7 @@ use super::body::BodyPromise;
 use super::chunked::{Deframer, Frames};
 use super::guard::{self, Framing};
 use super::limits::{ADMISSION_WAIT, DOCUMENT_BYTES_MAX, DOCUMENT_BYTES_SMALL, DOCUMENTS_MAX};
-use super::operations::{self, Operation, Payload};
+use super::operations::{self, Payload};
 use super::query::Query;
 use super::refusal::Refusal;
 use super::request_id::RequestId;
@@ -72,6 +72,10 @@ pub struct Case {
     pub wants_rdma: bool,
 }
 
+/// A document that a request comes with, not read yet.
+#[derive(Debug)]
+pub struct Document<B>(BodyStream<B>);
+
 impl Gate {
     /// One for these identities; hosts below `domains` name buckets.
     pub fn new(identities: Identities, domains: Vec<String>) -> Self {
@@ -80,21 +84,22 @@ impl Gate {
         Self { verifier: Verifier::new(identities), domains, documents }
     }
 
-    /// Looks at a request, and lets it through or says why not; a document comes with its share of
-    /// the memory for them. The body that nobody read ends up in `ledger`.
-    pub async fn admit<B>(
+    /// Looks at the head of a request, and lets it through or says why not. A document that comes
+    /// with it is still to be read by [`Gate::read_document`]. The body that nobody read ends up in
+    /// `ledger`.
+    pub fn admit<B>(
         &self,
         mut parts: Parts,
         body: B,
         case: &mut Case,
         ledger: Arc<Ledger<B>>,
         now: OffsetDateTime,
-    ) -> Result<(Admitted, Option<OwnedSemaphorePermit>), Refusal>
+    ) -> Result<(Admitted, Option<Document<B>>), Refusal>
     where
         B: Body<Data = Bytes> + Send + Sync + Unpin + 'static,
     {
         // From here on the body goes back by itself, whatever happens.
-        let stream = BodyStream::new(body, Check::plain(None, None), ledger);
+        let mut stream = BodyStream::new(body, Check::plain(None, None), ledger);
         let mut query = Query::parse(parts.uri.query().unwrap_or_default())?;
         let verified = self.verify(&parts, &query, case, now)?;
         guard::join_repeated(&mut parts.headers);
@@ -117,9 +122,57 @@ impl Gate {
         let form = verified.form;
         let framing = if verified.payload.is_framed() { Framing::Framed } else { Framing::Plain };
         let len = guard::plain_length(&parts.headers, operation, framing)?;
-        let promise = promise::read(&parts.headers, operation, verified.payload, len)?;
-        let (body, promise, permit) = self.take_body(stream, operation, verified, promise).await?;
-        Ok((Admitted { parts, query, body, promise, operation, principal, form }, permit))
+        let mut promise = promise::read(&parts.headers, operation, verified.payload, len)?;
+        let mut document = None;
+        let body = if operation.payload == Payload::Data {
+            stream.set_check(check(verified, &promise));
+            let stream: DynByteStream = Box::pin(stream);
+            s3s::Body::from(stream)
+        } else {
+            if stream.is_empty() && verified.payload.is_of_nothing() && promise.is_of_nothing() {
+                promise.len = Some(0);
+            } else {
+                stream.set_check(check(verified, &promise));
+                document = Some(Document(stream));
+            }
+            s3s::Body::empty()
+        };
+        Ok((Admitted { parts, query, body, promise, operation, principal, form }, document))
+    }
+
+    /// Reads the document of a request, which then has it for its body; gives its share of the memory
+    /// for them.
+    pub async fn read_document<B>(
+        &self,
+        admitted: &mut Admitted,
+        Document(stream): Document<B>,
+    ) -> Result<Option<OwnedSemaphorePermit>, Refusal>
+    where
+        B: Body<Data = Bytes> + Send + Sync + Unpin + 'static,
+    {
+        let promise = &mut admitted.promise;
+        if stream.is_empty() {
+            // No byte comes, but some may have been promised.
+            document::collect(stream).await?;
+            document::verify(&[], promise)?;
+            promise.len = Some(0);
+            return Ok(None);
+        }
+        if admitted.principal.kind == PrincipalKind::Anonymous {
+            // Nothing is granted to strangers yet, so none of them may fill memory.
+            return Err(Refusal::access_denied("Access Denied"));
+        }
+        document::check_length(promise.len)?;
+        let permit = self.reserve(promise.len).await?;
+        let bytes = document::collect(stream).await?;
+        document::verify(&bytes, promise)?;
+        let bytes = match admitted.operation.payload {
+            Payload::Nothing => Bytes::new(),
+            payload => document::normalise(bytes, payload)?,
+        };
+        promise.len = Some(bytes.len() as u64);
+        admitted.body = s3s::Body::from(bytes);
+        Ok(permit)
     }
 
     /// Finds out what a head is about and who sent it.
@@ -150,52 +203,6 @@ impl Gate {
         };
         case.principal = Some(verified.principal.clone());
         Ok(verified)
-    }
-
-    async fn take_body<B>(
-        &self,
-        mut stream: BodyStream<B>,
-        operation: &Operation,
-        verified: Verified,
-        promise: BodyPromise,
-    ) -> Result<(s3s::Body, BodyPromise, Option<OwnedSemaphorePermit>), Refusal>
-    where
-        B: Body<Data = Bytes> + Send + Sync + Unpin + 'static,
-    {
-        let has_body = !stream.is_empty();
-        if operation.payload != Payload::Data
-            && !has_body
-            && verified.payload.is_of_nothing()
-            && promise.is_of_nothing()
-        {
-            return Ok((s3s::Body::empty(), BodyPromise { len: Some(0), ..promise }, None));
-        }
-        let principal = verified.principal.kind;
-        stream.set_check(check(verified, &promise));
-        if operation.payload == Payload::Data {
-            let stream: DynByteStream = Box::pin(stream);
-            return Ok((s3s::Body::from(stream), promise, None));
-        }
-        if !has_body {
-            // No byte comes, but some may have been promised.
-            document::collect(stream).await?;
-            document::verify(&[], &promise)?;
-            return Ok((s3s::Body::empty(), BodyPromise { len: Some(0), ..promise }, None));
-        }
-        if principal == PrincipalKind::Anonymous {
-            // Nothing is granted to strangers yet, so none of them may fill memory.
-            return Err(Refusal::access_denied("Access Denied"));
-        }
-        document::check_length(promise.len)?;
-        let permit = self.reserve(promise.len).await?;
-        let bytes = document::collect(stream).await?;
-        document::verify(&bytes, &promise)?;
-        let bytes = match operation.payload {
-            Payload::Nothing => Bytes::new(),
-            payload => document::normalise(bytes, payload)?,
-        };
-        let promise = BodyPromise { len: Some(bytes.len() as u64), ..promise };
-        Ok((s3s::Body::from(bytes), promise, permit))
     }
 
     /// Waits for memory for a large document.

@@ -14,6 +14,7 @@ pub mod body;
 pub mod chunked;
 pub mod conn;
 pub mod cors;
+pub mod deadline;
 pub mod document;
 pub mod engine_metrics;
 pub mod front;

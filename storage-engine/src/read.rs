@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::stream::Stream;
 use tokio::sync::oneshot;
 
@@ -86,18 +86,24 @@ impl Record {
 
     /// Opens `range` (clipped to the value) as a stream of verified pieces.
     pub fn read(&self, range: Range<u64>) -> ValueReader {
+        self.clone().into_reader(range)
+    }
+
+    /// As [`Record::read`], when the record is not needed afterwards: a value that lies in it is
+    /// opened where it is, instead of in a copy.
+    pub fn into_reader(self, range: Range<u64>) -> ValueReader {
         let range = range.start.min(self.value.size)..range.end.min(self.value.size);
         let remaining = range.end.saturating_sub(range.start);
         let source = match &self.value.content {
             _ if remaining == 0 => Source::Done,
             ValueContent::Empty => Source::Done,
-            ValueContent::Inline { .. } => Source::Inline(self.value.clone(), range),
+            ValueContent::Inline { .. } => Source::Inline(self.value, range),
             ValueContent::Blobs(pieces) => match self.inner.open_pieces(pieces, range) {
                 Ok(segments) => Source::Blobs { segments, open: None },
                 Err(error) => Source::Failed(error),
             },
         };
-        ValueReader { inner: Arc::clone(&self.inner), space: self.space, remaining, source }
+        ValueReader { inner: self.inner, space: self.space, remaining, source }
     }
 }
 
@@ -150,11 +156,10 @@ impl ValueReader {
                 Source::Failed(error) => Err(error),
                 _ => return None,
             },
-            Source::Inline(value, range) => {
-                let opened = self.inner.open_inline(self.space, value, range.clone());
-                self.source = Source::Done;
-                opened
-            }
+            Source::Inline(..) => match std::mem::replace(&mut self.source, Source::Done) {
+                Source::Inline(value, range) => self.inner.open_inline(self.space, value, range),
+                _ => return None,
+            },
             Source::Blobs { segments, open } => {
                 let segment = segments.front_mut()?;
                 let result = self.inner.open_window(self.space, segment, open).await;
@@ -266,17 +271,17 @@ impl Inner {
         Ok((meta, Value { size: head.size, content, fresh: None }))
     }
 
-    fn open_inline(&self, space: SpaceId, value: &Value, range: Range<u64>) -> Result<Bytes> {
-        let ValueContent::Inline { blob, key, tag, data } = &value.content else {
+    fn open_inline(&self, space: SpaceId, value: Value, range: Range<u64>) -> Result<Bytes> {
+        let ValueContent::Inline { blob, key, tag, data } = value.content else {
             return Ok(Bytes::new());
         };
-        let data_key = self.space_key(space)?.unwrap(*blob, key)?;
-        let mut plain = data.to_vec();
-        if !BlobCipher::open(*blob, &data_key)?.open_chunk(0, ChunkEnd::Last, tag, &mut plain) {
+        let data_key = self.space_key(space)?.unwrap(blob, &key)?;
+        let mut plain = data.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
+        if !BlobCipher::open(blob, &data_key)?.open_chunk(0, ChunkEnd::Last, &tag, &mut plain) {
             return Err(corrupt_record(Location::default(), "an authentic value", "changed bytes"));
         }
         let range = range.start as usize..range.end as usize;
-        Ok(Bytes::from(plain).slice(range))
+        Ok(plain.freeze().slice(range))
     }
 
     /// Finds and pins what `range` of a joined value needs.
