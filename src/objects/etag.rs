@@ -16,7 +16,8 @@ impl ETag {
 
     /// As a header shows it, in quotes.
     pub fn quoted(self) -> String {
-        let mut text = String::with_capacity(40);
+        // Of the length that most have, so that it becomes a header as it is.
+        let mut text = String::with_capacity(34);
         // Writing into memory does not fail.
         let _written = write!(text, "\"{self}\"");
         text

@@ -101,7 +101,8 @@ fn head(access: &Access, view: &View<'_>, read: Read) -> HeaderMap {
     let kept = &info.meta.headers;
     let mut headers = HeaderMap::with_capacity(HEADERS_USUAL);
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(view.cut.range.end - view.cut.range.start));
+    let len = view.cut.range.end - view.cut.range.start;
+    insert_text(&mut headers, CONTENT_LENGTH, len.to_string());
     insert_text(&mut headers, ETAG, info.etag.quoted());
     insert_text(&mut headers, LAST_MODIFIED, http_date(info.last_modified_ms));
     let Encryption::Aes256 = info.meta.encryption;

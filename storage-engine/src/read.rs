@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use futures::stream::Stream;
 use tokio::sync::oneshot;
 
-use crate::cipher::{BlobCipher, ChunkEnd, TAG_BYTES};
+use crate::cipher::{BlobCipher, ChunkEnd, SpaceKey, TAG_BYTES};
 use crate::engine::{Engine, Inner};
 use crate::entry::{Entry, Location};
 use crate::error::{Corruption, Error, Missing, Result};
@@ -43,7 +43,7 @@ pub struct Record {
     pub meta: Bytes,
     /// The version's lock.
     pub lock: Option<Lock>,
-    space: SpaceId,
+    key: Arc<SpaceKey>,
     value: Value,
     inner: Arc<Inner>,
 }
@@ -56,10 +56,10 @@ impl Engine {
         let mut failed = None;
         for _ in 0..FOLLOW_MAX {
             match self.inner.read_record(space, name, &entry).await {
-                Ok((meta, value)) => {
+                Ok((key, meta, value)) => {
                     let lock = self.lock_of(&entry);
                     let inner = Arc::clone(&self.inner);
-                    return Ok(Record { entry, meta, lock, space, value, inner });
+                    return Ok(Record { entry, meta, lock, key, value, inner });
                 }
                 Err(error) => failed = Some(error),
             }
@@ -103,7 +103,7 @@ impl Record {
                 Err(error) => Source::Failed(error),
             },
         };
-        ValueReader { inner: self.inner, space: self.space, remaining, source }
+        ValueReader { inner: self.inner, key: self.key, remaining, source }
     }
 }
 
@@ -111,7 +111,7 @@ impl Record {
 #[derive(Debug)]
 pub struct ValueReader {
     inner: Arc<Inner>,
-    space: SpaceId,
+    key: Arc<SpaceKey>,
     remaining: u64,
     source: Source,
 }
@@ -157,12 +157,12 @@ impl ValueReader {
                 _ => return None,
             },
             Source::Inline(..) => match std::mem::replace(&mut self.source, Source::Done) {
-                Source::Inline(value, range) => self.inner.open_inline(self.space, value, range),
+                Source::Inline(value, range) => open_inline(&self.key, value, range),
                 _ => return None,
             },
             Source::Blobs { segments, open } => {
                 let segment = segments.front_mut()?;
-                let result = self.inner.open_window(self.space, segment, open).await;
+                let result = self.inner.open_window(&self.key, segment, open).await;
                 if segment.range.is_empty() {
                     segments.pop_front();
                 }
@@ -220,12 +220,12 @@ impl Inner {
         space: SpaceId,
         name: &Bytes,
         entry: &Entry,
-    ) -> Result<(Bytes, Value)> {
+    ) -> Result<(Arc<SpaceKey>, Bytes, Value)> {
         let location = entry.location;
         let _pin = self.zones.pin(location.zone)?;
         let len = location.len as usize;
         let run = Run { zone: location.zone, offset: u64::from(location.offset), into: 0..len };
-        let data = self.read_runs(vec![0; len], vec![run]).await?;
+        let data = self.read_runs(vec![0; len], &[run]).await?;
         let data = match verify_record(&data, location) {
             Ok(()) => data,
             Err(_) => {
@@ -234,54 +234,9 @@ impl Inner {
                 again
             }
         };
-        self.open_record(space, name, entry, data.into())
-    }
-
-    fn open_record(
-        &self,
-        space: SpaceId,
-        name: &Bytes,
-        entry: &Entry,
-        data: Bytes,
-    ) -> Result<(Bytes, Value)> {
-        let bad = |found: &str| corrupt_record(entry.location, "this version's record", found);
-        let body = data.slice(RECORD_HEADER_BYTES..);
-        let (head, [name_at, meta_at, value_at]) =
-            put_parts(&body).map_err(|malformed| bad(malformed.what))?;
-        if head.space != space || head.sequence != entry.sequence || body[name_at] != **name {
-            return Err(bad("another version's record"));
-        }
-        let meta = match meta_at.is_empty() {
-            true => Bytes::new(),
-            false => self.space_key(space)?.open_meta(name, &body[meta_at])?.into(),
-        };
-        let kind = RecordHeader::decode(&data).map_err(|malformed| bad(malformed.what))?.kind;
-        let decoded = RecordBody::decode(kind, &body).map_err(|malformed| bad(malformed.what))?;
-        let (RecordBody::Put { value, .. } | RecordBody::Rewrite { value, .. }) = decoded else {
-            return Err(bad("a record of another kind"));
-        };
-        let content = match value {
-            StoredValue::None => ValueContent::Empty,
-            StoredValue::Inline { blob, key, tag, data } => {
-                let at = value_at.end - data.len();
-                ValueContent::Inline { blob, key, tag, data: body.slice(at..value_at.end) }
-            }
-            StoredValue::Blobs(pieces) => ValueContent::Blobs(pieces),
-        };
-        Ok((meta, Value { size: head.size, content, fresh: None }))
-    }
-
-    fn open_inline(&self, space: SpaceId, value: Value, range: Range<u64>) -> Result<Bytes> {
-        let ValueContent::Inline { blob, key, tag, data } = value.content else {
-            return Ok(Bytes::new());
-        };
-        let data_key = self.space_key(space)?.unwrap(blob, &key)?;
-        let mut plain = data.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
-        if !BlobCipher::open(blob, &data_key)?.open_chunk(0, ChunkEnd::Last, &tag, &mut plain) {
-            return Err(corrupt_record(Location::default(), "an authentic value", "changed bytes"));
-        }
-        let range = range.start as usize..range.end as usize;
-        Ok(plain.freeze().slice(range))
+        let key = self.space_key(space)?;
+        let (meta, value) = open_record(&key, space, name, entry, data.into())?;
+        Ok((key, meta, value))
     }
 
     /// Finds and pins what `range` of a joined value needs.
@@ -311,7 +266,7 @@ impl Inner {
     /// Reads, verifies and opens the next window of a segment.
     async fn open_window(
         &self,
-        space: SpaceId,
+        key: &SpaceKey,
         segment: &mut Segment,
         open: &mut Option<OpenBlob>,
     ) -> Result<Bytes> {
@@ -319,11 +274,11 @@ impl Inner {
         let first = segment.range.start / chunk_bytes;
         let wanted_end = segment.range.end.min(segment.range.start + WINDOW_BYTES);
         let last = wanted_end.div_ceil(chunk_bytes);
-        let blob = self.open_blob(space, segment, open, first..last).await?;
+        let blob = self.open_blob(key, segment, open, first..last).await?;
         let bytes = first * chunk_bytes..(last * chunk_bytes).min(segment.place.len);
         let len = (bytes.end - bytes.start) as usize;
         let runs = runs_of(&segment.place.extents, bytes.clone());
-        let mut data = self.read_runs(vec![0; len], runs).await?;
+        let mut data = self.read_runs(vec![0; len], &runs).await?;
         for (number, chunk) in (first..last).zip(data.chunks_mut(CHUNK_BYTES)) {
             self.open_chunk(segment, blob, number, chunk)?;
         }
@@ -370,7 +325,7 @@ impl Inner {
 
     async fn open_blob<'a>(
         &self,
-        space: SpaceId,
+        key: &SpaceKey,
         segment: &Segment,
         open: &'a mut Option<OpenBlob>,
         chunks: Range<u64>,
@@ -382,7 +337,7 @@ impl Inner {
         let held = match held {
             Some(held) => held,
             None => {
-                let key = self.space_key(space)?.unwrap(segment.piece.blob, &segment.piece.key)?;
+                let key = key.unwrap(segment.piece.blob, &segment.piece.key)?;
                 let cipher = BlobCipher::open(segment.piece.blob, &key)?;
                 let all = segment.place.len.div_ceil(CHUNK_BYTES as u64);
                 let wanted = segment.range.end.div_ceil(CHUNK_BYTES as u64);
@@ -390,7 +345,7 @@ impl Inner {
                 let len = (last - chunks.start) as usize * TAG_BYTES;
                 let offset = u64::from(segment.place.tags.offset) + chunks.start * TAG_BYTES as u64;
                 let run = Run { zone: segment.place.tags.zone, offset, into: 0..len };
-                let tags = self.read_runs(vec![0; len], vec![run]).await?;
+                let tags = self.read_runs(vec![0; len], &[run]).await?;
                 OpenBlob { blob: segment.piece.blob, cipher, tags, first_tag: chunks.start }
             }
         };
@@ -398,9 +353,9 @@ impl Inner {
     }
 
     /// Fills a buffer: from the page cache here, else on a blocking thread.
-    async fn read_runs(&self, mut buffer: Vec<u8>, runs: Vec<Run>) -> Result<Vec<u8>> {
+    async fn read_runs(&self, mut buffer: Vec<u8>, runs: &[Run]) -> Result<Vec<u8>> {
         let mut cached = true;
-        for run in &runs {
+        for run in runs {
             let out = buffer.get_mut(run.into.clone()).unwrap_or_default();
             if !self.zones.media.read_cached(run.zone, run.offset, out)? {
                 cached = false;
@@ -410,7 +365,7 @@ impl Inner {
         if cached {
             return Ok(buffer);
         }
-        let media = Arc::clone(&self.zones.media);
+        let (media, runs) = (Arc::clone(&self.zones.media), runs.to_vec());
         let (done, result) = oneshot::channel();
         self.environment.run_blocking(Box::new(move || {
             let read = runs.iter().try_for_each(|run| {
@@ -437,6 +392,55 @@ impl Inner {
         let skip = (offset - first * SECTOR_BYTES) as usize;
         Ok(sector_bytes(&sectors).get(skip..skip + len).unwrap_or_default().to_vec())
     }
+}
+
+/// The metadata and the value of a record that was read whole.
+fn open_record(
+    key: &SpaceKey,
+    space: SpaceId,
+    name: &Bytes,
+    entry: &Entry,
+    data: Bytes,
+) -> Result<(Bytes, Value)> {
+    let bad = |found: &str| corrupt_record(entry.location, "this version's record", found);
+    let body = data.slice(RECORD_HEADER_BYTES..);
+    let (head, [name_at, meta_at, value_at]) =
+        put_parts(&body).map_err(|malformed| bad(malformed.what))?;
+    if head.space != space || head.sequence != entry.sequence || body[name_at] != **name {
+        return Err(bad("another version's record"));
+    }
+    let meta = match meta_at.is_empty() {
+        true => Bytes::new(),
+        false => key.open_meta(name, &body[meta_at])?.into(),
+    };
+    let kind = RecordHeader::decode(&data).map_err(|malformed| bad(malformed.what))?.kind;
+    let decoded = RecordBody::decode(kind, &body).map_err(|malformed| bad(malformed.what))?;
+    let (RecordBody::Put { value, .. } | RecordBody::Rewrite { value, .. }) = decoded else {
+        return Err(bad("a record of another kind"));
+    };
+    let content = match value {
+        StoredValue::None => ValueContent::Empty,
+        StoredValue::Inline { blob, key, tag, data } => {
+            let at = value_at.end - data.len();
+            ValueContent::Inline { blob, key, tag, data: body.slice(at..value_at.end) }
+        }
+        StoredValue::Blobs(pieces) => ValueContent::Blobs(pieces),
+    };
+    Ok((meta, Value { size: head.size, content, fresh: None }))
+}
+
+/// Opens a value that lies in its record.
+fn open_inline(space_key: &SpaceKey, value: Value, range: Range<u64>) -> Result<Bytes> {
+    let ValueContent::Inline { blob, key, tag, data } = value.content else {
+        return Ok(Bytes::new());
+    };
+    let data_key = space_key.unwrap(blob, &key)?;
+    let mut plain = data.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
+    if !BlobCipher::open(blob, &data_key)?.open_chunk(0, ChunkEnd::Last, &tag, &mut plain) {
+        return Err(corrupt_record(Location::default(), "an authentic value", "changed bytes"));
+    }
+    let range = range.start as usize..range.end as usize;
+    Ok(plain.freeze().slice(range))
 }
 
 /// The runs of extents that hold `range` of the bytes they hold together.

@@ -161,10 +161,14 @@ impl<'a> Authorization<'a> {
 pub fn scope_service<'a>(headers: &'a HeaderMap, query: &'a Query) -> Option<&'a str> {
     let header = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let credential = match header.and_then(after_credential) {
-        Some(rest) => rest.split([',', ' ']).next()?,
+        Some(rest) => {
+            let end = rest.bytes().position(|byte| matches!(byte, b',' | b' '));
+            rest.get(..end.unwrap_or(rest.len()))?
+        }
         None => query.get("X-Amz-Credential")?,
     };
-    Credential::parse(credential).map(|credential| credential.service)
+    let scope = credential.strip_suffix(TERMINATOR)?.strip_suffix('/')?;
+    scope.rsplit_once('/').map(|(_, service)| service)
 }
 
 fn after_credential(header: &str) -> Option<&str> {

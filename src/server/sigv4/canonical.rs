@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
+use super::payload::NOTHING_TEXT;
 use super::{Credential, Head, PathStyle, RequestTime};
 use crate::server::target::decode_path;
 
@@ -14,46 +15,32 @@ use crate::server::target::decode_path;
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// The same with slashes left as they are.
 const PATH: &AsciiSet = &COMPONENT.remove(b'/');
-/// SHA-256 of nothing.
-const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// Room for what most requests sign.
 const CANONICAL_BYTES_USUAL: usize = 512;
 
 /// A canonical request but for its path, of which there may be two readings.
 pub(super) struct CanonicalRequest<'a> {
-    method: &'a str,
-    raw_path: &'a str,
-    /// From the query's line to the payload hash.
-    rest: String,
+    head: &'a Head<'a>,
+    signed_headers: &'a [&'a str],
+    hash: Option<&'a str>,
 }
 
 impl<'a> CanonicalRequest<'a> {
-    pub(super) fn new(head: &Head<'a>, signed_headers: &[&str], hash: Option<&str>) -> Self {
-        let mut rest = String::with_capacity(CANONICAL_BYTES_USUAL);
-        push_query(&mut rest, head);
-        rest.push('\n');
-        for name in signed_headers {
-            rest.push_str(name);
-            rest.push(':');
-            push_header_value(&mut rest, head, name);
-            rest.push('\n');
-        }
-        for (nth, name) in signed_headers.iter().enumerate() {
-            rest.push(if nth == 0 { '\n' } else { ';' });
-            rest.push_str(name);
-        }
-        rest.push('\n');
-        rest.push_str(hash.unwrap_or(EMPTY_SHA256));
-        Self { method: head.method.as_str(), raw_path: head.path, rest }
+    pub(super) fn new(
+        head: &'a Head<'a>,
+        signed_headers: &'a [&'a str],
+        hash: Option<&'a str>,
+    ) -> Self {
+        Self { head, signed_headers, hash }
     }
 
     /// The paths the client may have signed: as the specification says, and as it was sent.
     pub(super) fn paths(&self, style: PathStyle) -> impl Iterator<Item = Cow<'a, str>> {
-        let raw = Cow::Borrowed(self.raw_path);
+        let raw = Cow::Borrowed(self.head.path);
         let (first, second) = match style {
-            PathStyle::Once if is_plain(self.raw_path) => (raw, None),
-            PathStyle::Once => match decode_path(self.raw_path) {
+            PathStyle::Once if is_plain(self.head.path) => (raw, None),
+            PathStyle::Once => match decode_path(self.head.path) {
                 Ok(path) => {
                     let encoded = Cow::Owned(utf8_percent_encode(&path, PATH).to_string());
                     let second = (encoded != raw).then_some(raw);
@@ -62,15 +49,30 @@ impl<'a> CanonicalRequest<'a> {
                 Err(_) => (raw, None),
             },
             PathStyle::Twice => {
-                let resolved = resolve_dots(self.raw_path);
+                let resolved = resolve_dots(self.head.path);
                 (Cow::Owned(utf8_percent_encode(&resolved, PATH).to_string()), None)
             }
         };
         std::iter::once(first).chain(second)
     }
 
+    /// All of it.
     pub(super) fn text(&self, path: &str) -> String {
-        [self.method, path, &self.rest].join("\n")
+        let mut text = String::with_capacity(CANONICAL_BYTES_USUAL);
+        text.extend([self.head.method.as_str(), "\n", path, "\n"]);
+        push_query(&mut text, self.head);
+        text.push('\n');
+        for name in self.signed_headers {
+            text.extend([name, ":"]);
+            push_header_value(&mut text, self.head, name);
+            text.push('\n');
+        }
+        for (nth, name) in self.signed_headers.iter().enumerate() {
+            text.push(if nth == 0 { '\n' } else { ';' });
+            text.push_str(name);
+        }
+        text.extend(["\n", self.hash.unwrap_or(NOTHING_TEXT)]);
+        text
     }
 }
 
@@ -99,11 +101,11 @@ fn is_plain(path: &str) -> bool {
     path.bytes().all(plain)
 }
 
-fn push_query(rest: &mut String, head: &Head<'_>) {
+fn push_query(text: &mut String, head: &Head<'_>) {
     if head.query.is_empty() {
         return;
     }
-    let encode = |text: &str| utf8_percent_encode(text, COMPONENT).to_string();
+    let encode = |part: &str| utf8_percent_encode(part, COMPONENT).to_string();
     let mut pairs: Vec<(String, String)> = head
         .query
         .iter()
@@ -113,7 +115,7 @@ fn push_query(rest: &mut String, head: &Head<'_>) {
     pairs.sort_unstable();
     let pairs: Vec<String> =
         pairs.into_iter().map(|(name, value)| [name, value].join("=")).collect();
-    rest.push_str(&pairs.join("&"));
+    text.push_str(&pairs.join("&"));
 }
 
 /// Values joined by commas, trimmed, inner runs of spaces made one.
