@@ -425,6 +425,49 @@ async fn an_object_comes_back_with_what_was_said_about_it() {
 }
 
 #[tokio::test]
+async fn a_read_that_cannot_be_is_refused() {
+    let service = store().await;
+    root(&service, Method::PUT, "/own", &[], "").await;
+    root(&service, Method::PUT, "/own/k", &[], "data").await;
+    for (uri, header, status, code) in [
+        ("/Bad_Name/k", None, 400, "InvalidBucketName"),
+        ("/none/k", None, 404, "NoSuchBucket"),
+        ("/own/none", None, 404, "NoSuchKey"),
+        ("/own/k?versionId=", None, 400, "InvalidArgument"),
+        ("/own/k?versionId=x", None, 400, "InvalidArgument"),
+        ("/own/k?partNumber=1", Some(("range", "bytes=0-1")), 400, "InvalidRequest"),
+        ("/own/k?response-expires=never", None, 400, "InvalidArgument"),
+        ("/own/k", Some(("x-amz-expected-bucket-owner", "other")), 403, "AccessDenied"),
+        ("/own/k", Some(("x-amz-server-side-encryption", "AES256")), 400, "InvalidArgument"),
+        (
+            "/own/k",
+            Some(("x-amz-server-side-encryption-customer-algorithm", "AES256")),
+            501,
+            "NotImplemented",
+        ),
+    ] {
+        let headers: Vec<_> = header.into_iter().collect();
+        let got = root(&service, Method::GET, uri, &headers, "").await;
+        assert_eq!((got.status, got.code()), (status, code), "{uri} {header:?}");
+        let head = root(&service, Method::HEAD, uri, &headers, "").await;
+        assert_eq!(head.status, status, "{uri} {header:?}");
+    }
+}
+
+#[tokio::test]
+async fn metadata_in_other_letters_comes_back_as_encoded_words() {
+    let service = store().await;
+    root(&service, Method::PUT, "/own", &[], "").await;
+    let said = [("x-amz-meta-a", "=?UTF-8?B?w6Q=?="), ("x-amz-meta-b", "plain")];
+    root(&service, Method::PUT, "/own/k", &said, "data").await;
+    for method in [Method::GET, Method::HEAD] {
+        let got = root(&service, method, "/own/k", &[], "").await;
+        assert_eq!(got.header("x-amz-meta-a"), "=?UTF-8?B?w6Q=?=");
+        assert_eq!(got.header("x-amz-meta-b"), "plain");
+    }
+}
+
+#[tokio::test]
 async fn large_objects_stream_with_their_length() {
     let service = store().await;
     root(&service, Method::PUT, "/own", &[], "").await;
