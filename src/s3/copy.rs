@@ -9,10 +9,10 @@ use super::action::Extra;
 use super::caller::{Caller, ObjectName};
 use super::checksum_fields::{ChecksumFields, coverage_name, parse_algorithm, set_checksum_fields};
 use super::condition::{read_conditions, write_conditions};
-use super::get::part_number;
 use super::multipart::parse_upload;
 use super::properties::{content_headers, made_version, timestamp, user_metadata};
 use super::put::{AskedLock, asked_tags, lock_request};
+use super::read::part_number;
 use super::refusal::{
     check_encryption, check_object_acl, encryption, parse_storage_class, refuse_encryption,
     refuse_unbuilt,

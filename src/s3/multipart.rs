@@ -12,10 +12,10 @@ use super::checksum_fields::{
 };
 use super::condition::write_conditions;
 use super::encoding::KeyEncoding;
-use super::get::part_number;
 use super::list::{common_prefixes, page_limit};
 use super::properties::{made_version, size, timestamp};
 use super::put::{attributes, promise, sdk_algorithm};
+use super::read::part_number;
 use super::refusal::{encryption, refuse_encryption, refuse_unbuilt};
 use super::service::telling_keys;
 use super::{Wire, action, body};

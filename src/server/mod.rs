@@ -2,17 +2,19 @@
 //!
 //! The way of a request: [`conn`] accepts → [`front`] gives it an id and a place → [`route`] picks
 //! the part of the server → [`gate`] verifies, de-frames and bounds it ([`sigv4`], [`sigv2`],
-//! [`chunked`], [`guard`], [`operations`], [`document`]) → the S3 layer answers → [`response`]
-//! makes the answer what S3 would send → [`reply`] counts it out.
+//! [`chunked`], [`guard`], [`operations`], [`document`]) → the S3 layer answers what was
+//! [`admitted`] → [`response`] makes the answer what S3 would send → [`reply`] counts it out.
 //!
 //! - The S3 layer behind the gate checks nothing: what reaches it is authenticated, plain and
 //!   bounded.
 //! - Every number a client can push against is in [`limits`].
 
+pub mod admitted;
 pub mod body;
 pub mod chunked;
 pub mod conn;
 pub mod cors;
+pub mod deadline;
 pub mod document;
 pub mod engine_metrics;
 pub mod front;

@@ -205,6 +205,9 @@ impl Engine {
 
     /// The lock of a version.
     pub fn lock_of(&self, entry: &Entry) -> Option<Lock> {
+        if !entry.is_locked() {
+            return None;
+        }
         self.inner.index.read().locks.get(&entry.sequence).copied()
     }
 

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::stream::Stream;
 use tokio::sync::oneshot;
 
@@ -97,21 +97,26 @@ impl Record {
 
     /// Opens `range` (clipped to the value) as a stream of verified pieces.
     pub fn read(&self, range: Range<u64>) -> ValueReader {
+        self.clone().into_reader(range)
+    }
+
+    /// As [`Record::read`], when the record is not needed afterwards: a value that lies in it is
+    /// opened where it is, instead of in a copy.
+    pub fn into_reader(self, range: Range<u64>) -> ValueReader {
         let range = range.start.min(self.value.size)..range.end.min(self.value.size);
         let remaining = range.end.saturating_sub(range.start);
         let source = match &self.value.content {
             _ if remaining == 0 => Source::Done,
             ValueContent::Empty => Source::Done,
             ValueContent::Inline { .. } => {
-                Source::Inline { value: self.value.clone(), at: self.entry.location, range }
+                Source::Inline { value: self.value, at: self.entry.location, range }
             }
             ValueContent::Blobs(pieces) => {
                 let segments = segments_of(pieces, &self.held.places, &range);
                 Source::Blobs { segments, open: None }
             }
         };
-        let (inner, held) = (Arc::clone(&self.inner), Arc::clone(&self.held));
-        ValueReader { inner, held, remaining, source }
+        ValueReader { inner: self.inner, held: self.held, remaining, source }
     }
 }
 
@@ -157,11 +162,12 @@ impl ValueReader {
     pub async fn next(&mut self) -> Option<Result<Bytes>> {
         let result = match &mut self.source {
             Source::Done => return None,
-            Source::Inline { value, at, range } => {
-                let opened = open_inline(&self.held.key, value, *at, range.clone());
-                self.source = Source::Done;
-                opened
-            }
+            Source::Inline { .. } => match std::mem::replace(&mut self.source, Source::Done) {
+                Source::Inline { value, at, range } => {
+                    open_inline(&self.held.key, value, at, range)
+                }
+                _ => return None,
+            },
             Source::Blobs { segments, open } => {
                 let segment = segments.front_mut()?;
                 let result = self.inner.open_window(&self.held.key, segment, open).await;
@@ -227,7 +233,7 @@ impl Inner {
         let _pin = self.zones.pin(location.zone)?;
         let len = location.len as usize;
         let run = Run { zone: location.zone, offset: u64::from(location.offset), into: 0..len };
-        let data = self.read_runs(vec![0; len], vec![run]).await?;
+        let data = self.read_runs(vec![0; len], &[run]).await?;
         let data = match verify_record(&data, location) {
             Ok(()) => data,
             Err(_) => {
@@ -317,7 +323,7 @@ impl Inner {
         let bytes = first * chunk_bytes..(last * chunk_bytes).min(segment.place.len);
         let len = (bytes.end - bytes.start) as usize;
         let runs = runs_of(&segment.place.extents, bytes.clone());
-        let mut data = self.read_runs(vec![0; len], runs).await?;
+        let mut data = self.read_runs(vec![0; len], &runs).await?;
         for (number, chunk) in (first..last).zip(data.chunks_mut(CHUNK_BYTES)) {
             self.open_chunk(segment, blob, number, chunk)?;
         }
@@ -384,7 +390,7 @@ impl Inner {
                 let len = (last - chunks.start) as usize * TAG_BYTES;
                 let offset = u64::from(segment.place.tags.offset) + chunks.start * TAG_BYTES as u64;
                 let run = Run { zone: segment.place.tags.zone, offset, into: 0..len };
-                let tags = self.read_runs(vec![0; len], vec![run]).await?;
+                let tags = self.read_runs(vec![0; len], &[run]).await?;
                 OpenBlob { blob: segment.piece.blob, cipher, tags, first_tag: chunks.start }
             }
         };
@@ -392,9 +398,9 @@ impl Inner {
     }
 
     /// Fills a buffer: from the page cache here, else on a blocking thread.
-    async fn read_runs(&self, mut buffer: Vec<u8>, runs: Vec<Run>) -> Result<Vec<u8>> {
+    async fn read_runs(&self, mut buffer: Vec<u8>, runs: &[Run]) -> Result<Vec<u8>> {
         let mut cached = true;
-        for run in &runs {
+        for run in runs {
             let out = buffer.get_mut(run.into.clone()).unwrap_or_default();
             if !self.zones.media.read_cached(run.zone, run.offset, out)? {
                 cached = false;
@@ -404,7 +410,7 @@ impl Inner {
         if cached {
             return Ok(buffer);
         }
-        let media = Arc::clone(&self.zones.media);
+        let (media, runs) = (Arc::clone(&self.zones.media), runs.to_vec());
         let (done, result) = oneshot::channel();
         self.environment.run_blocking(Box::new(move || {
             let read = runs.iter().try_for_each(|run| {
@@ -465,16 +471,17 @@ fn segments_of(
     segments
 }
 
-fn open_inline(key: &SpaceKey, value: &Value, at: Location, range: Range<u64>) -> Result<Bytes> {
-    let ValueContent::Inline { blob, key: wrapped, tag, data } = &value.content else {
+/// Opens a value that lies in its record, in place when nobody else holds it.
+fn open_inline(key: &SpaceKey, value: Value, at: Location, range: Range<u64>) -> Result<Bytes> {
+    let ValueContent::Inline { blob, key: wrapped, tag, data } = value.content else {
         return Ok(Bytes::new());
     };
-    let data_key = key.unwrap(*blob, wrapped)?;
-    let mut plain = data.to_vec();
-    if !BlobCipher::open(*blob, &data_key)?.open_chunk(0, ChunkEnd::Last, tag, &mut plain) {
+    let data_key = key.unwrap(blob, &wrapped)?;
+    let mut plain = data.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
+    if !BlobCipher::open(blob, &data_key)?.open_chunk(0, ChunkEnd::Last, &tag, &mut plain) {
         return Err(corrupt_record(at, "an authentic value", "changed bytes"));
     }
-    Ok(Bytes::from(plain).slice(range.start as usize..range.end as usize))
+    Ok(plain.freeze().slice(range.start as usize..range.end as usize))
 }
 
 /// The runs of extents that hold `range` of the bytes they hold together.
@@ -498,14 +505,14 @@ fn runs_of(extents: &[Extent], range: Range<u64>) -> Vec<Run> {
 
 /// Errs unless these are the bytes that the location says.
 pub(crate) fn verify_record(data: &[u8], location: Location) -> Result<()> {
-    let expected = format!("a record of {} bytes, crc {:08x}", location.len, location.crc);
+    let expected = || format!("a record of {} bytes, crc {:08x}", location.len, location.crc);
     let header = RecordHeader::decode(data)
-        .map_err(|malformed| corrupt_record(location, &expected, malformed.what))?;
+        .map_err(|malformed| corrupt_record(location, &expected(), malformed.what))?;
     let body = data.get(RECORD_HEADER_BYTES..).unwrap_or_default();
     let crc = crc32fast::hash(body);
     if header.len != location.len || header.crc != location.crc || crc != location.crc {
         let found = format!("{} bytes, crc {:08x} over {crc:08x}", header.len, header.crc);
-        return Err(corrupt_record(location, &expected, &found));
+        return Err(corrupt_record(location, &expected(), &found));
     }
     Ok(())
 }

@@ -114,7 +114,10 @@ impl Store {
         let name = Bytes::copy_from_slice(name.as_bytes());
         let record = block_on(self.engine().load(space, &name, entry)).unwrap();
         assert_eq!(record.meta, format!("meta of {}", String::from_utf8_lossy(&name)));
-        block_on(record.read(range).collect()).unwrap().to_vec()
+        let read = block_on(record.read(range.clone()).collect()).unwrap();
+        let again = block_on(record.into_reader(range).collect()).unwrap();
+        assert_eq!(again, read, "the record's own bytes are those of a copy");
+        read.to_vec()
     }
 }
 
