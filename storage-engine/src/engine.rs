@@ -141,6 +141,9 @@ impl Engine {
             keeper: (Mutex::new(()), Condvar::new()),
         });
         inner.settle_zones();
+        // What is left of an unfinished checkpoint goes before the next one, which may be as of the
+        // same LSN: they must not be found together.
+        inner.zones.sweep()?;
         // The first batch of this epoch takes the place of whatever was torn behind the tail.
         // Without room for it nothing is torn there: the tail ends with its zone.
         match inner.lane.lock().stamp(&inner) {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures::executor::block_on;
 use storage_engine::format::{ZONE_DATA_OFFSET, ZoneClass};
-use storage_engine::media::{Fault, Media, SECTOR_BYTES};
+use storage_engine::media::{Fault, Media, SECTOR_BYTES, Survival, Target};
 use storage_engine::*;
 
 use crate::device::class_of;
@@ -78,5 +78,27 @@ fn scrub_finds_what_only_a_cache_still_holds() {
         subject.put(space, "after", Keep::Null, data(3, len));
         subject.verify().unwrap();
         assert_ne!(subject.engine().scrub().unwrap(), [], "{len} bytes");
+    }
+}
+
+#[test]
+fn a_checkpoint_after_an_unfinished_one_is_the_one_that_counts() {
+    let mut subject = Subject::simulated(13);
+    let space = subject.space();
+    for nth in 0..400 {
+        subject.put(space, &format!("k{nth}"), Keep::Null, data(nth, 20));
+    }
+    for nth in 2..9 {
+        let media = subject.media().restart();
+        let mut cut = Subject::resumed(1, media, subject.reference.clone()).unwrap();
+        cut.media().arm(nth, Fault::FailOn(Target::AnyChange));
+        assert!(cut.engine().checkpoint().is_err(), "{nth} changes were enough");
+        cut.crash(Survival::Everything);
+        // Nothing is committed in between: the second try is as of the same LSN.
+        cut.engine().checkpoint().unwrap();
+        cut.crash(Survival::Everything);
+        cut.verify().unwrap();
+        let records = cut.engine().stats().recovery_records;
+        assert!(records < 10, "cut at change {nth}: {records} records replayed");
     }
 }
