@@ -30,7 +30,7 @@ pub enum Place {
     Ephemeral,
 }
 
-/// How a bucket made at start begins its life.
+/// What a bucket of the configuration has, from its making on or from the next start on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BucketKind {
     /// Without versions.

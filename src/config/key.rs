@@ -79,7 +79,8 @@ pub const KEYS: &[Key] = &[
         "buckets",
         "LIST",
         Some(""),
-        "Buckets to make at start when missing, as in `a,b:versioned,c:lock`",
+        "Buckets to make at start when missing, as in `a,b:versioned,c:lock`; one that is there gets \
+         the versioning, and the lock if it has versioning",
     ),
     key(
         "durability",

@@ -103,7 +103,7 @@ impl Objects {
         let tags = TagSet::new(TagTarget::Bucket, new.tags.clone())?;
         for _ in 0..RETRIES_MAX {
             match self.bucket(&new.name) {
-                Ok(there) => return self.recreate(&new, there),
+                Ok(there) => return self.recreate(&new, &tags, there),
                 Err(ObjectError::NoSuchBucket) => {}
                 Err(error) => return Err(error),
             }
@@ -182,11 +182,16 @@ impl Objects {
         Ok(if region == CLASSIC_REGION { String::new() } else { region.to_owned() })
     }
 
-    /// What it means to make a bucket that is there.
-    fn recreate(&self, new: &NewBucket, there: Bucket) -> Result<Created> {
+    /// What it means to make a bucket that is there. It is not changed, so it has to be what is
+    /// asked for.
+    fn recreate(&self, new: &NewBucket, tags: &TagSet, there: Bucket) -> Result<Created> {
+        let record = there.record();
+        let is_as_asked = (record.lock.is_some() || !new.object_lock)
+            && (new.ownership.is_none() || record.ownership == new.ownership)
+            && (tags.is_empty() || record.tags == tags.tags());
         if there.owner() != new.owner {
             Err(ObjectError::BucketAlreadyExists)
-        } else if self.shared.settings.region == CLASSIC_REGION {
+        } else if is_as_asked && self.shared.settings.region == CLASSIC_REGION {
             Ok(Created::Existing(there))
         } else {
             Err(ObjectError::BucketAlreadyOwnedByYou)

@@ -121,17 +121,30 @@ impl Front {
         };
         let answer = match self.answer_other(Route::of(&parts), &account.case) {
             Some(answer) => answer,
-            None => match self.reserve().await {
-                Ok(permit) => {
-                    account.permit = Some(permit);
-                    self.answer_s3(parts, body, &mut account).await
-                }
-                Err(refusal) => response::of_refusal(refusal, &account.case),
-            },
+            None => {
+                let s3 = AssertUnwindSafe(self.admit_s3(parts, body, &mut account));
+                s3.catch_unwind().await.unwrap_or_else(|panic| {
+                    self.metrics.panicked();
+                    answer_failure(panic_text(&*panic), &account.case)
+                })
+            }
         };
         account.status = answer.status().as_u16();
         let (head, body) = answer.into_parts();
         Response::from_parts(head, Reply::new(body, account))
+    }
+
+    async fn admit_s3<B>(&self, parts: Parts, body: B, account: &mut Account) -> Response<s3s::Body>
+    where
+        B: Body<Data = Bytes> + Send + Sync + Unpin + 'static,
+    {
+        match self.reserve().await {
+            Ok(permit) => {
+                account.permit = Some(permit);
+                self.answer_s3(parts, body, account).await
+            }
+            Err(refusal) => response::of_refusal(refusal, &account.case),
+        }
     }
 
     async fn answer_s3<B>(
@@ -181,9 +194,8 @@ impl Front {
     }
 
     async fn call_handler(&self, admitted: Admitted, case: &Case) -> Response<s3s::Body> {
-        let call = AssertUnwindSafe(self.handler.call(admitted, case)).catch_unwind().await;
-        let failure = match call {
-            Ok(Ok(answer)) => {
+        match self.handler.call(admitted, case).await {
+            Ok(answer) => {
                 let status = answer.status();
                 if matches!(status.as_u16(), 500 | 502 | 504..) {
                     tracing::warn!(
@@ -193,23 +205,10 @@ impl Front {
                         "a request failed"
                     );
                 }
-                return response::of_handler(answer, case);
+                response::of_handler(answer, case)
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(panic) => {
-                self.metrics.panicked();
-                panic_text(&*panic).to_owned()
-            }
-        };
-        tracing::error!(
-            request_id = case.id.text(),
-            operation = case.operation_name(),
-            failure,
-            "a handler failed"
-        );
-        let message = "We encountered an internal error. Please try again.";
-        let status = StatusCode::INTERNAL_SERVER_ERROR;
-        response::of_refusal(Refusal::new(status, "InternalError", message), case)
+            Err(error) => answer_failure(&error.to_string(), case),
+        }
     }
 
     async fn reserve(&self) -> Result<OwnedSemaphorePermit, Refusal> {
@@ -254,6 +253,19 @@ impl Front {
         answer.headers_mut().insert(header::CONTENT_LENGTH, len);
         answer
     }
+}
+
+/// The answer to a request that could not be answered.
+fn answer_failure(failure: &str, case: &Case) -> Response<s3s::Body> {
+    tracing::error!(
+        request_id = case.id.text(),
+        operation = case.operation_name(),
+        failure,
+        "a request could not be answered"
+    );
+    let message = "We encountered an internal error. Please try again.";
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    response::of_refusal(Refusal::new(status, "InternalError", message), case)
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

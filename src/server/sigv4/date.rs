@@ -4,7 +4,7 @@ use http::header::DATE;
 use http::{HeaderMap, HeaderName};
 use time::format_description::well_known::Rfc2822;
 use time::macros::format_description;
-use time::{Date, OffsetDateTime};
+use time::{Date, OffsetDateTime, UtcOffset};
 
 use crate::server::query::Query;
 use crate::server::refusal::Refusal;
@@ -60,8 +60,9 @@ impl RequestTime {
 
     fn parse(text: &str) -> Option<Self> {
         Self::parse_basic(text).or_else(|| {
-            let time =
-                OffsetDateTime::parse(text.trim(), &Rfc2822).ok()?.to_offset(time::UtcOffset::UTC);
+            let time = OffsetDateTime::parse(text.trim(), &Rfc2822).ok()?;
+            // An offset can carry a time out of the years that there are.
+            let time = time.checked_to_offset(UtcOffset::UTC)?;
             let format = format_description!("[year][month][day]T[hour][minute][second]Z");
             Some(Self { time, text: time.format(format).ok()?.into_bytes().try_into().ok()? })
         })
@@ -115,6 +116,8 @@ mod tests {
             "2013052aT000000Z",
             "+0130524T000000Z",
             "2013-05-24",
+            "Fri, 31 Dec 9999 23:59:59 -2359",
+            "Sat, 01 Jan 0000 00:00:00 +2359",
         ] {
             assert_eq!(RequestTime::parse(text), None, "{text}");
         }

@@ -8,11 +8,14 @@ mod s3_layer;
 mod signatures;
 
 use std::net::SocketAddr;
+use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use s3s::dto::StreamingBlob;
 use sha2::{Digest, Sha256};
 use storage_engine::Stats;
 use time::OffsetDateTime;
@@ -59,11 +62,19 @@ impl TestServer {
     }
 
     async fn with(handler: impl Handler, settings: Settings) -> Self {
+        let stats = || Stats { durability: "sync", syncs: 7, ..Stats::default() };
+        Self::with_stats(handler, stats, settings).await
+    }
+
+    async fn with_stats(
+        handler: impl Handler,
+        stats: impl Fn() -> Stats + Send + Sync + 'static,
+        settings: Settings,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let readiness = Readiness::default();
         readiness.set_ready();
-        let stats = || Stats { durability: "sync", syncs: 7, ..Stats::default() };
         let server = Server::new(handler, identities(), stats, readiness.clone(), settings);
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(server.serve(listener, async {
@@ -313,6 +324,13 @@ impl Handler for Echo {
                 "/bucket/unread" => {
                     let answer = Response::builder().status(404);
                     return Ok(answer.body(s3s::Body::from("<E/>".to_owned()))?);
+                }
+                "/bucket/torn" => {
+                    let torn =
+                        futures::stream::poll_fn(|_| -> Poll<Option<Result<Bytes, BodyError>>> {
+                            panic!("as asked")
+                        });
+                    return Ok(Response::new(s3s::Body::from(StreamingBlob::wrap(torn))));
                 }
                 "/bucket/slow" => tokio::time::sleep(Duration::from_millis(300)).await,
                 _ => {}
