@@ -88,6 +88,10 @@ pub struct BucketPage {
 impl Objects {
     /// Finds a bucket.
     pub fn bucket(&self, name: &str) -> Result<Bucket> {
+        let sequence = self.shared.catalog.sequence(Kind::Bucket, name);
+        if let Some(parsed) = self.parsed(name, sequence.ok_or(ObjectError::NoSuchBucket)?) {
+            return Ok(parsed);
+        }
         let record = self.shared.catalog.get(Kind::Bucket, name);
         self.handle(&record.ok_or(ObjectError::NoSuchBucket)?)
     }
@@ -141,11 +145,8 @@ impl Objects {
 
     /// The handle of a record, parsed once for each state of it.
     fn handle(&self, record: &CatalogRecord) -> Result<Bucket> {
-        let handle = |state| Bucket { objects: self.clone(), state };
-        if let Some(state) = self.shared.buckets.read().get(&record.name)
-            && state.sequence == record.sequence
-        {
-            return Ok(handle(Arc::clone(state)));
+        if let Some(parsed) = self.parsed(&record.name, record.sequence) {
+            return Ok(parsed);
         }
         let parsed = serde_json::from_slice(&record.bytes).map_err(|error| {
             tracing::error!(bucket = record.name, %error, "a bucket's record cannot be read");
@@ -157,7 +158,14 @@ impl Objects {
             cache.clear();
         }
         cache.insert(record.name.clone(), Arc::clone(&state));
-        Ok(handle(state))
+        Ok(Bucket { objects: self.clone(), state })
+    }
+
+    /// The handle of a record that was parsed already.
+    fn parsed(&self, name: &str, sequence: u64) -> Option<Bucket> {
+        let buckets = self.shared.buckets.read();
+        let state = buckets.get(name).filter(|state| state.sequence == sequence)?;
+        Some(Bucket { objects: self.clone(), state: Arc::clone(state) })
     }
 
     /// The region to keep: empty for the classic one.

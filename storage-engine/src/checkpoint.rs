@@ -7,20 +7,20 @@
 //! Two checkpoints are kept, and the journal since the older: one that cannot be read back costs a
 //! longer replay, not the store.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::Inner;
+use crate::entry::Entry;
 use crate::error::{Corruption, Error, Result};
 use crate::format::{
-    BlockHeader, BlockKind, CHECKPOINT_BLOCK_HEADER_BYTES, CheckpointEnd, NamedVersion,
-    ZONE_DATA_OFFSET, ZoneClass, ZoneHeader, decode_blobs, decode_spaces, decode_versions,
-    encode_blobs, encode_spaces, encode_versions, salt_header,
+    BLOCK_ORDINAL_MAX, BlockHeader, BlockKind, CHECKPOINT_BLOCK_HEADER_BYTES, CheckpointEnd,
+    Malformed, NamedVersion, ZONE_DATA_OFFSET, ZoneClass, decode_blobs, decode_spaces,
+    decode_versions, encode_blobs, encode_spaces, encode_versions, salt_header,
 };
 use crate::id::{BlobId, Lsn, ROOT_SPACE, SpaceId, ZoneId};
-use crate::index::{Change, Index, Newest, Space};
+use crate::index::{Change, Index, history_key};
 use crate::journal::Position;
-use crate::journal::replay::{FoundCheckpoint, Loaded, Replay, Start, corrupt};
+use crate::journal::replay::{CHECKPOINTS_KEPT, FoundCheckpoint, Loaded, Start, corrupt};
 use crate::media::{Media, SECTOR_BYTES, Sector, sector_bytes_mut};
 use crate::zone::{Claim, Zone};
 
@@ -28,8 +28,6 @@ use crate::zone::{Claim, Zone};
 const RUN_VERSIONS: usize = 2048;
 /// Blobs written under one read lock.
 const RUN_BLOBS: usize = 4096;
-/// Checkpoints kept.
-const KEPT: usize = 2;
 
 /// Writes blocks into checkpoint zones.
 struct Writer<'a> {
@@ -37,6 +35,8 @@ struct Writer<'a> {
     lsn: Lsn,
     zones: Vec<Arc<Zone>>,
     offset: u64,
+    /// Blocks written.
+    blocks: u32,
 }
 
 impl Inner {
@@ -51,17 +51,22 @@ impl Inner {
         }
         let started = self.environment.monotonic();
         let covered_bytes = self.counters.tail_bytes();
-        let mut writer = Writer { inner: self, lsn, zones: Vec::new(), offset: 0 };
+        let mut writer = Writer { inner: self, lsn, zones: Vec::new(), offset: 0, blocks: 0 };
         let written = self.write_blocks(&mut writer, position);
         if let Err(error) = written {
-            for zone in &writer.zones {
+            for zone in writer.zones.drain(..) {
                 self.zones.retire(zone.id);
+            }
+            // The next one may be as of the same LSN: they must not be found together.
+            if let Err(error) = self.zones.sweep() {
+                tracing::warn!(%error, "an unfinished checkpoint could not be deleted yet");
             }
             return Err(error);
         }
+        writer.zones.iter().for_each(|zone| zone.close());
         let zones = writer.zones.iter().map(|zone| zone.id).collect();
         kept.push(FoundCheckpoint { lsn, zones });
-        while kept.len() > KEPT {
+        while kept.len() > CHECKPOINTS_KEPT {
             for zone in kept.remove(0).zones {
                 self.zones.retire(zone);
             }
@@ -231,7 +236,9 @@ impl Writer<'_> {
         }
         let Some(zone) = self.zones.last() else { return Ok(()) };
         let crc = crc32fast::hash(body);
-        let header = BlockHeader { kind, zone: zone.id, len: body.len() as u32, as_of, crc };
+        self.blocks += 1;
+        let (ordinal, len_bytes) = (self.blocks & BLOCK_ORDINAL_MAX, body.len() as u32);
+        let header = BlockHeader { kind, ordinal, zone: zone.id, len: len_bytes, as_of, crc };
         let mut buffer = vec![Sector::ZERO; sectors];
         let bytes = sector_bytes_mut(&mut buffer);
         let mut encoded = header.encode();
@@ -244,129 +251,104 @@ impl Writer<'_> {
     }
 }
 
-impl Replay<'_> {
-    /// Loads the newest checkpoint that is whole. Answers where replay begins and the checkpoints
-    /// worth keeping.
-    pub(crate) fn load_checkpoint(
-        &mut self,
-        headers: &[ZoneHeader],
-    ) -> Result<(Start, Vec<FoundCheckpoint>)> {
-        let mut found: BTreeMap<Lsn, Vec<&ZoneHeader>> = BTreeMap::new();
-        for header in headers.iter().filter(|h| h.class == ZoneClass::Checkpoint) {
-            found.entry(header.first_lsn).or_default().push(header);
-        }
-        let mut kept = Vec::new();
-        let mut start = None;
-        let mut failed = None;
-        for (lsn, mut zones) in found.into_iter().rev() {
-            zones.sort_by_key(|header| (header.ordinal, header.zone));
-            let zones: Vec<ZoneId> = zones.iter().map(|header| header.zone).collect();
-            if start.is_none() {
-                match self.read_checkpoint(lsn, &zones) {
-                    Ok(Some(end)) => start = Some(end),
-                    Ok(None) => continue,
-                    Err(error) => {
-                        tracing::error!(%error, %lsn, "checkpoint cannot be read, trying an older");
-                        failed = Some(error);
-                        self.forget_loaded();
-                        continue;
-                    }
-                }
-            }
-            kept.push(FoundCheckpoint { lsn, zones });
-        }
-        kept.truncate(KEPT);
-        kept.reverse();
-        match (start, failed) {
-            (Some(end), _) => Ok((
-                Start {
-                    zone: Some(end.replay_zone),
-                    offset: u64::from(end.replay_offset),
-                    lsn: Lsn(end.lsn.0 + 1),
-                    time_ms: end.time_ms,
-                },
-                kept,
-            )),
-            (None, failed) => {
-                let start = Start { zone: None, offset: 0, lsn: Lsn(1), time_ms: 0 };
-                let whole =
-                    headers.iter().any(|h| h.class == ZoneClass::Journal && h.first_lsn == Lsn(1));
-                match failed {
-                    Some(error) if !whole => Err(error),
-                    _ => Ok((start, Vec::new())),
-                }
-            }
-        }
-    }
+/// A block of a checkpoint, found by its header.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlacedBlock {
+    zone: ZoneId,
+    offset: u64,
+    header: BlockHeader,
+}
 
-    fn forget_loaded(&mut self) {
-        let root = self.index.spaces.remove(&ROOT_SPACE);
-        self.index = Index::default();
-        self.loaded = Loaded::default();
-        if let Some(Space { key, wrapped, .. }) = root {
-            self.index.apply(Change::CreateSpace { space: ROOT_SPACE, key, wrapped });
-        }
-    }
+/// A block of a checkpoint, as it was written.
+pub(crate) struct VerifiedBlock {
+    place: PlacedBlock,
+    body: Vec<u8>,
+}
 
-    /// Reads one checkpoint into a fresh index; none when its end is not there.
-    fn read_checkpoint(&mut self, lsn: Lsn, zones: &[ZoneId]) -> Result<Option<CheckpointEnd>> {
-        let mut blocks = Vec::new();
-        let mut end = None;
-        for &zone in zones {
-            end =
-                read_blocks(self.media, zone, lsn, self.root.salt(), &mut |kind, as_of, body| {
-                    blocks.push((zone, kind, as_of, body));
-                })?;
-        }
-        let Some(end) = end.filter(|end| end.zones as usize == zones.len() && end.lsn == lsn)
-        else {
-            return Ok(None);
-        };
-        let mut previous: Option<(SpaceId, Vec<u8>)> = None;
-        for (zone, kind, as_of, body) in blocks {
-            let bad = |malformed| corrupt(zone, 0, "checkpoint block", malformed);
-            match kind {
-                BlockKind::Spaces => {
-                    for (space, wrapped) in decode_spaces(&body).map_err(bad)? {
-                        let change = self.create_space(space, &wrapped)?;
-                        self.index.apply(change);
-                    }
-                }
-                BlockKind::Versions => {
-                    let block = decode_versions(&body).map_err(bad)?;
-                    self.loaded.note(block.space, block.bound, as_of);
-                    for version in block.versions {
-                        let same = previous
-                            .as_ref()
-                            .is_some_and(|(s, n)| *s == block.space && *n == version.name);
-                        if !same {
-                            previous = Some((block.space, version.name.clone()));
-                        }
-                        let newest = if same { Newest::No } else { Newest::Yes };
-                        self.index.load(block.space, version, newest);
-                    }
-                }
-                BlockKind::Blobs => {
-                    for (blob, place) in decode_blobs(&body).map_err(bad)? {
-                        self.index.apply(Change::Blob { blob, place });
-                    }
-                }
-                BlockKind::End => {}
-            }
-        }
-        self.next_space = self.next_space.max(end.next_space.0);
-        Ok(Some(end))
+impl VerifiedBlock {
+    /// Bytes of its body.
+    pub(crate) fn len(&self) -> usize {
+        self.body.len()
     }
 }
 
-/// Reads the blocks of a checkpoint zone up to its end or the end of the checkpoint.
-pub(crate) fn read_blocks(
-    media: &dyn Media,
-    zone: ZoneId,
-    lsn: Lsn,
-    salt: u32,
-    visit: &mut dyn FnMut(BlockKind, Lsn, Vec<u8>),
-) -> Result<Option<CheckpointEnd>> {
+/// Where the blocks of a finished checkpoint lie.
+pub(crate) struct Outline {
+    /// All but the end, in order.
+    pub(crate) blocks: Vec<PlacedBlock>,
+    pub(crate) end: CheckpointEnd,
+}
+
+impl Outline {
+    /// Reads the headers of a checkpoint; none when it was never finished.
+    pub(crate) fn read(
+        media: &dyn Media,
+        checkpoint: &FoundCheckpoint,
+        salt: u32,
+    ) -> Result<Option<Self>> {
+        let mut blocks = Vec::new();
+        for &zone in &checkpoint.zones {
+            blocks.append(&mut find_blocks(media, zone, checkpoint.lsn, salt)?);
+        }
+        let Some(last) = blocks.pop_if(|block| block.header.kind == BlockKind::End) else {
+            return Ok(None);
+        };
+        for (ordinal, block) in (1..).zip(blocks.iter().chain([&last])) {
+            block.refuse_gap(ordinal)?;
+        }
+        let end = CheckpointEnd::decode(&last.read(media)?.body)
+            .map_err(|malformed| last.malformed("checkpoint end", malformed))?;
+        let is_whole = end.zones as usize == checkpoint.zones.len() && end.lsn == checkpoint.lsn;
+        Ok(is_whole.then_some(Self { blocks, end }))
+    }
+
+    /// Where replay behind the checkpoint begins.
+    pub(crate) fn start(&self) -> Start {
+        Start {
+            zone: Some(self.end.replay_zone),
+            offset: u64::from(self.end.replay_offset),
+            lsn: Lsn(self.end.lsn.0 + 1),
+            time_ms: self.end.time_ms,
+        }
+    }
+}
+
+impl PlacedBlock {
+    /// Reads and verifies the body.
+    pub(crate) fn read(&self, media: &dyn Media) -> Result<VerifiedBlock> {
+        let mut body = vec![0; self.header.len as usize];
+        media.read(self.zone, self.offset + CHECKPOINT_BLOCK_HEADER_BYTES as u64, &mut body)?;
+        let crc = crc32fast::hash(&body);
+        if crc != self.header.crc {
+            let expected = format!("crc {:08x}", self.header.crc);
+            return Err(self.corrupt(expected, format!("crc {crc:08x}")));
+        }
+        Ok(VerifiedBlock { place: *self, body })
+    }
+
+    /// Errs when the block has a number and it is another: then blocks before it are lost.
+    fn refuse_gap(&self, ordinal: u32) -> Result<()> {
+        let expected = ordinal & BLOCK_ORDINAL_MAX;
+        match self.header.ordinal {
+            0 => Ok(()),
+            found if found == expected => Ok(()),
+            found => Err(self.corrupt(format!("block {expected}"), format!("block {found}"))),
+        }
+    }
+
+    fn corrupt(&self, expected: String, found: String) -> Error {
+        let (zone, offset) = (Some(self.zone), self.offset);
+        Error::Corrupt(Corruption { zone, offset, what: "checkpoint block", expected, found })
+    }
+
+    fn malformed(&self, what: &'static str, malformed: Malformed) -> Error {
+        corrupt(self.zone, self.offset, what, malformed)
+    }
+}
+
+/// The blocks of a checkpoint zone up to the end of the checkpoint, or of what was written.
+fn find_blocks(media: &dyn Media, zone: ZoneId, lsn: Lsn, salt: u32) -> Result<Vec<PlacedBlock>> {
+    let mut blocks = Vec::new();
     let mut offset = ZONE_DATA_OFFSET;
     while offset + SECTOR_BYTES <= media.zone_bytes() {
         let mut bytes = [0; CHECKPOINT_BLOCK_HEADER_BYTES];
@@ -378,25 +360,91 @@ pub(crate) fn read_blocks(
         if header.zone != zone || header.as_of < lsn || offset + len > media.zone_bytes() {
             break;
         }
-        let mut body = vec![0; header.len as usize];
-        media.read(zone, offset + CHECKPOINT_BLOCK_HEADER_BYTES as u64, &mut body)?;
-        let crc = crc32fast::hash(&body);
-        if crc != header.crc {
-            return Err(Error::Corrupt(Corruption {
-                zone: Some(zone),
-                offset,
-                what: "checkpoint block",
-                expected: format!("crc {:08x}", header.crc),
-                found: format!("crc {crc:08x}"),
-            }));
-        }
+        blocks.push(PlacedBlock { zone, offset, header });
         if header.kind == BlockKind::End {
-            return CheckpointEnd::decode(&body)
-                .map(Some)
-                .map_err(|malformed| corrupt(zone, offset, "checkpoint end", malformed));
+            break;
         }
-        visit(header.kind, header.as_of, body);
         offset += len.next_multiple_of(SECTOR_BYTES);
     }
-    Ok(None)
+    Ok(blocks)
+}
+
+/// Verifies the blocks of a checkpoint zone; answers their bytes.
+pub(crate) fn verify_blocks(media: &dyn Media, zone: ZoneId, lsn: Lsn, salt: u32) -> Result<u64> {
+    let mut bytes = 0;
+    for block in find_blocks(media, zone, lsn, salt)? {
+        bytes += block.read(media)?.len() as u64;
+    }
+    Ok(bytes)
+}
+
+/// Fills an index with blocks in their order. The versions of a space are gathered first, so that its
+/// tables are built in one pass.
+#[derive(Debug, Default)]
+pub(crate) struct Loader {
+    space: SpaceId,
+    current: Vec<(Box<[u8]>, Entry)>,
+    history: Vec<(Box<[u8]>, Entry)>,
+    /// The last name whose newest version is a marker.
+    marked: Option<Vec<u8>>,
+}
+
+impl Loader {
+    /// Takes what a block holds. Answers the spaces that it says there are, with their wrapped keys.
+    pub(crate) fn take(
+        &mut self,
+        block: &VerifiedBlock,
+        index: &mut Index,
+        loaded: &mut Loaded,
+    ) -> Result<Vec<(SpaceId, Vec<u8>)>> {
+        let VerifiedBlock { place, body } = block;
+        let bad = |malformed| place.malformed("checkpoint block", malformed);
+        match place.header.kind {
+            BlockKind::Spaces => return decode_spaces(body).map_err(bad),
+            BlockKind::Versions => {
+                let block = decode_versions(body).map_err(bad)?;
+                loaded.note(block.space, block.bound, place.header.as_of);
+                if block.space != self.space {
+                    std::mem::take(self).finish(index);
+                    self.space = block.space;
+                }
+                for version in block.versions {
+                    self.push(version, index);
+                }
+            }
+            BlockKind::Blobs => {
+                for (blob, place) in decode_blobs(body).map_err(bad)? {
+                    index.apply(Change::Blob { blob, place });
+                }
+            }
+            BlockKind::End => {}
+        }
+        Ok(Vec::new())
+    }
+
+    /// The newest version of a name comes first: current, unless it is a marker.
+    fn push(&mut self, version: NamedVersion, index: &mut Index) {
+        let NamedVersion { name, entry, lock } = version;
+        if let Some(lock) = lock {
+            index.locks.insert(entry.sequence, lock);
+        }
+        let follows = self.current.last().is_some_and(|(held, _)| **held == *name)
+            || self.marked.as_ref() == Some(&name);
+        if !follows && !entry.is_marker() {
+            self.current.push((name.into(), entry));
+            return;
+        }
+        self.history.push((history_key(&name, entry.sequence), entry));
+        if !follows {
+            self.marked = Some(name);
+        }
+    }
+
+    /// Gives the index what is left.
+    pub(crate) fn finish(self, index: &mut Index) {
+        if let Some(held) = index.spaces.get_mut(&self.space) {
+            held.current.fill(self.current);
+            held.history.fill(self.history);
+        }
+    }
 }

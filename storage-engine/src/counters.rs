@@ -108,7 +108,7 @@ impl Inner {
             ..Stats::default()
         };
         for zone in &zones {
-            let state = if zone.sealed.load(Relaxed) { "sealed" } else { "open" };
+            let state = if zone.is_sealed() { "sealed" } else { "open" };
             let class = zone.class.name();
             match stats.zones.iter_mut().find(|(c, s, _)| (*c, *s) == (class, state)) {
                 Some((_, _, count)) => *count += 1,
@@ -121,7 +121,7 @@ impl Inner {
             stats.history_entries += space.history.len() as u64;
         }
         stats.blobs = index.blobs.len() as u64;
-        stats.live_bytes = index.live.values().map(|&b| u64::try_from(b).unwrap_or(0)).sum();
+        stats.live_bytes = index.live.total_bytes();
         stats
     }
 }

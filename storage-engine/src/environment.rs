@@ -21,6 +21,14 @@ pub trait Environment: Send + Sync + 'static {
     fn is_inline(&self) -> bool;
     /// Starts a long-lived thread. Never called when [`Environment::is_inline`].
     fn spawn(&self, name: &str, job: Job) -> std::io::Result<std::thread::JoinHandle<()>>;
+    /// Runs `beside` on a thread of its own and `here` in the caller, and returns when both are done.
+    /// Never called when [`Environment::is_inline`].
+    fn run_beside<'a>(
+        &self,
+        name: &str,
+        beside: Box<dyn FnOnce() + Send + 'a>,
+        here: Box<dyn FnOnce() + 'a>,
+    ) -> std::io::Result<()>;
     /// Runs a short blocking job off the async workers, or in the caller when inline.
     fn run_blocking(&self, job: Job);
     /// Waits. Only long-lived threads call it.
@@ -72,6 +80,19 @@ impl Environment for SystemEnvironment {
 
     fn spawn(&self, name: &str, job: Job) -> std::io::Result<std::thread::JoinHandle<()>> {
         std::thread::Builder::new().name(name.to_owned()).spawn(job)
+    }
+
+    fn run_beside<'a>(
+        &self,
+        name: &str,
+        beside: Box<dyn FnOnce() + Send + 'a>,
+        here: Box<dyn FnOnce() + 'a>,
+    ) -> std::io::Result<()> {
+        std::thread::scope(|scope| {
+            std::thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, beside)?;
+            here();
+            Ok(())
+        })
     }
 
     fn run_blocking(&self, job: Job) {

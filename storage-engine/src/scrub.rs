@@ -1,11 +1,15 @@
 //! Verifying zones without keys: in the background while serving, and offline for `lodestore check`.
+//! What is verified is what the device holds, not what a cache remembers of it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::checkpoint::{Outline, verify_blocks};
 use crate::cipher::MasterKey;
-use crate::engine::{Inner, read_root};
+use crate::device_view::DeviceView;
+use crate::engine::Inner;
+use crate::engine::ownership::read_root;
 use crate::entry::Location;
 use crate::error::{Corruption, Error, Result};
 use crate::format::{
@@ -14,9 +18,8 @@ use crate::format::{
 };
 use crate::id::{Lsn, ZoneId};
 use crate::index::{Index, Visit};
-use crate::journal::replay::{
-    Walk, crc_of, for_each_record, read_batch_header, read_header, recover,
-};
+use crate::journal::replay::{FoundCheckpoint, checkpoints_of, read_header, recover};
+use crate::journal::tail::{Walk, crc_of, for_each_record, read_batch_header};
 use crate::keeper::Mover;
 use crate::media::{Media, SECTOR_BYTES};
 use crate::zone::Zone;
@@ -50,7 +53,8 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
     };
     let root = read_root(&bytes)?;
     let mut report = CheckReport::default();
-    let recovered = match recover(media, master, &root) {
+    let view = DeviceView::new(media);
+    let recovered = match recover(media, master, &root, None) {
         Ok(recovered) => recovered,
         Err(Error::Corrupt(corruption)) => {
             report.corruptions.push(corruption);
@@ -58,6 +62,7 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
         }
         Err(error) => return Err(error),
     };
+    let media = &view;
     if recovered.missing_blobs > 0 {
         report.corruptions.push(missing_blobs(recovered.missing_blobs));
     }
@@ -87,9 +92,7 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
                 let reaches = if next.0 > needed_from.0 + 1 { next } else { Lsn(0) };
                 check_journal(media, header, end, reaches, &mut report)?;
             }
-            ZoneClass::Checkpoint if finished.contains(&header.first_lsn) => {
-                check_checkpoint(media, header, &mut report)?;
-            }
+            // Checked whole below.
             ZoneClass::Checkpoint | ZoneClass::Data | ZoneClass::Survivor => {}
         }
         // A header is durable with the first sync of its zone: before it, a crash may tear it.
@@ -107,6 +110,11 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
             check_header_copies(media, header, &mut report)?;
         }
     }
+    for checkpoint in checkpoints_of(&recovered.headers) {
+        if finished.contains(&checkpoint.lsn) {
+            check_checkpoint(media, &checkpoint, root.salt(), &mut report)?;
+        }
+    }
     check_blobs(media, &recovered.index, &mut report)?;
     check_versions(media, &recovered.index, &mut report)?;
     Ok(report)
@@ -115,7 +123,7 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
 impl Inner {
     /// Verifies one zone while serving.
     pub(crate) fn scrub_zone(&self, zone: &Arc<Zone>) -> Result<Vec<Corruption>> {
-        let media = self.zones.media.as_ref();
+        let media = &DeviceView::new(self.zones.media.as_ref());
         let mut report = CheckReport::default();
         let header = read_header(media, zone.id)?;
         match &header {
@@ -133,12 +141,10 @@ impl Inner {
             }
             ZoneClass::Checkpoint => {
                 let salt = self.zones.salt;
-                let found =
-                    crate::checkpoint::read_blocks(media, zone.id, Lsn(0), salt, &mut |_, _, _| {});
-                note(found.map(|_| ()), &mut report)?;
+                note(verify_blocks(media, zone.id, Lsn(0), salt).map(|_| ()), &mut report)?;
             }
             ZoneClass::Data | ZoneClass::Survivor => {
-                self.scrub_live(zone.id, &mut report)?;
+                self.scrub_live(media, zone.id, &mut report)?;
             }
         }
         self.counters.note_scrubbed();
@@ -150,8 +156,7 @@ impl Inner {
 
     /// Verifies what lies in a zone of extents. A blob or record that moved away or went meanwhile is
     /// no corruption.
-    fn scrub_live(&self, zone: ZoneId, report: &mut CheckReport) -> Result<()> {
-        let media = self.zones.media.as_ref();
+    fn scrub_live(&self, media: &dyn Media, zone: ZoneId, report: &mut CheckReport) -> Result<()> {
         let places: Vec<_> = {
             let index = self.index.read();
             let held = index.blobs.iter();
@@ -171,7 +176,9 @@ impl Inner {
                 }
             }
         }
-        for Mover { space, name, sequence, from } in self.records_in(zone) {
+        let mut records = self.records_in(zone);
+        records.sort_unstable_by_key(|record| record.from.offset);
+        for Mover { space, name, sequence, from } in records {
             let checked = check_record(media, from);
             let now = || self.index.read().by_sequence(space, &name, sequence);
             if checked.is_err() && now().is_some_and(|entry| entry.location == from) {
@@ -215,7 +222,9 @@ fn check_journal(
         let mut bytes = [0; BATCH_HEADER_BYTES];
         media.read(zone, offset, &mut bytes)?;
         let Ok((header, crc)) = read_batch_header(&bytes, salt) else { break };
-        let continues = header.zone == zone && header.previous_crc == previous;
+        let continues = header.zone == zone
+            && header.previous_crc == previous
+            && offset + header.padded_bytes() <= media.zone_bytes();
         if !continues || header.first_lsn > end {
             break;
         }
@@ -236,11 +245,8 @@ fn check_journal(
             });
         } else {
             report.batches += 1;
-            let walked = for_each_record(&records, &mut |_, _, _| {
-                report.records += 1;
-                Ok(())
-            });
-            if let Err(Walk::Malformed(at, malformed)) = walked {
+            let walked = for_each_record(&records, &mut |_, _, _| report.records += 1);
+            if let Err(Walk { at, malformed }) = walked {
                 report.corruptions.push(Corruption {
                     zone: Some(zone),
                     offset: offset + (BATCH_HEADER_BYTES + at) as u64,
@@ -285,14 +291,29 @@ fn is_finished(media: &dyn Media, zone: ZoneId, salt: u32) -> Result<bool> {
 
 fn check_checkpoint(
     media: &dyn Media,
-    header: &ZoneHeader,
+    checkpoint: &FoundCheckpoint,
+    salt: u32,
     report: &mut CheckReport,
 ) -> Result<()> {
-    let (zone, lsn, salt) = (header.zone, header.first_lsn, header.salt());
-    let blocks = crate::checkpoint::read_blocks(media, zone, lsn, salt, &mut |_, _, body| {
-        report.bytes += body.len() as u64;
-    });
-    note(blocks.map(|_| ()), report)
+    let outline = match Outline::read(media, checkpoint, salt) {
+        Ok(Some(outline)) => outline,
+        Ok(None) => {
+            report.corruptions.push(Corruption {
+                zone: checkpoint.zones.first().copied(),
+                offset: ZONE_DATA_OFFSET,
+                what: "checkpoint block",
+                expected: "all zones and blocks up to the end".to_owned(),
+                found: "a gap before the end".to_owned(),
+            });
+            return Ok(());
+        }
+        Err(error) => return note(Err(error), report),
+    };
+    for block in &outline.blocks {
+        let verified = block.read(media).map(|block| report.bytes += block.len() as u64);
+        note(verified, report)?;
+    }
+    Ok(())
 }
 
 fn check_blobs(media: &dyn Media, index: &Index, report: &mut CheckReport) -> Result<()> {
@@ -340,7 +361,7 @@ fn check_record(media: &dyn Media, location: Location) -> Result<()> {
 }
 
 /// A reference that leads nowhere is corruption, whatever the device calls it.
-fn as_corruption(error: Error, zone: ZoneId, offset: u32) -> Error {
+pub(crate) fn as_corruption(error: Error, zone: ZoneId, offset: u32) -> Error {
     match error {
         Error::NotFound(_) | Error::Io { .. } => Error::Corrupt(Corruption {
             zone: Some(zone),

@@ -161,6 +161,25 @@ fn a_legal_hold_holds_until_it_is_released() {
 }
 
 #[test]
+fn a_hold_that_was_never_set_is_told_from_one_that_was_lifted() {
+    let bucket = locked("lock-hold-never");
+    bucket.store("plain", "x");
+    store_locked(&bucket, "retained", "GOVERNANCE");
+    for key in ["plain", "retained"] {
+        let told = || bucket.get(&format!("{key}?legal-hold")).send();
+        told().refused(404, "NoSuchObjectLockConfiguration");
+        bucket.head(key).send().expect(200).without("x-amz-object-lock-legal-hold");
+        put_hold(&bucket, key, "ON").expect(200);
+        put_hold(&bucket, key, "OFF").expect(200);
+        assert_eq!(told().expect(200).field("Status"), "OFF");
+        bucket.head(key).send().expect(200).with("x-amz-object-lock-legal-hold", "OFF");
+    }
+    let put = bucket.put("off").body("x").header("x-amz-object-lock-legal-hold", "OFF");
+    put.content_md5().send().expect(200).with("x-amz-server-side-encryption", "AES256");
+    assert_eq!(bucket.get("off?legal-hold").send().expect(200).field("Status"), "OFF");
+}
+
+#[test]
 fn a_hold_can_come_with_the_put() {
     let bucket = locked("lock-hold-put");
     let request = bucket.put("k").body("held").header("x-amz-object-lock-legal-hold", "ON");

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use s3s::dto::StreamingBlob;
 use sha2::{Digest, Sha256};
 use storage_engine::Stats;
@@ -23,8 +23,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
+use super::admitted::Admitted;
 use super::body::{BodyError, BodyPromise, ChecksumSource};
 use super::front::Handler;
+use super::gate::Case;
 use super::guard::OperationName;
 use super::query::Query;
 use super::sigv4::Head;
@@ -305,12 +307,13 @@ impl Answer {
 struct Echo;
 
 impl Handler for Echo {
-    fn call(
-        &self,
-        request: Request<s3s::Body>,
-    ) -> BoxFuture<'_, Result<Response<s3s::Body>, s3s::StdError>> {
+    fn call<'a>(
+        &'a self,
+        admitted: Admitted,
+        case: &'a Case,
+    ) -> BoxFuture<'a, Result<Response<s3s::Body>, s3s::StdError>> {
         Box::pin(async move {
-            let (parts, mut body) = request.into_parts();
+            let (parts, mut body) = admitted.into_request(case).unwrap().into_parts();
             let extensions = &parts.extensions;
             let operation = extensions.get::<OperationName>().unwrap().0;
             let principal = extensions.get::<Principal>().unwrap();

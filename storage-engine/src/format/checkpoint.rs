@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 0 | 4 | magic `LCKP` |
 //! | 4 | 1 | kind: 1 spaces, 2 versions, 3 blobs, 4 end |
-//! | 5 | 3 | 0 |
+//! | 5 | 3 | number of the block in its checkpoint, from 1, without higher bits; 0: not numbered |
 //! | 8 | 4 | zone id it was written for |
 //! | 12 | 4 | body length |
 //! | 16 | 8 | LSN as of which the body is complete |
@@ -31,6 +31,9 @@ use crate::lock::Lock;
 /// Length of a block header.
 pub const CHECKPOINT_BLOCK_HEADER_BYTES: usize = 32;
 
+/// A block's number is counted modulo one more than this.
+pub const BLOCK_ORDINAL_MAX: u32 = 0xFF_FFFF;
+
 const MAGIC: [u8; 4] = *b"LCKP";
 const CRC_OFFSET: usize = 28;
 const VERSION_BYTES_MIN: usize = 2 + 1 + 1 + 2 + 16 + 8 + 8 + 8 + 16 + 10 + 4;
@@ -53,6 +56,8 @@ pub enum BlockKind {
 pub struct BlockHeader {
     /// What it holds.
     pub kind: BlockKind,
+    /// Its number in the checkpoint, from 1; 0 when its writer did not number blocks.
+    pub ordinal: u32,
     /// Zone it was written for.
     pub zone: ZoneId,
     /// Body length.
@@ -104,7 +109,8 @@ impl BlockHeader {
         Encoder::new(&mut out)
             .bytes(&MAGIC)
             .u8(kind)
-            .bytes(&[0; 3])
+            .u16((self.ordinal & 0xFFFF) as u16)
+            .u8((self.ordinal >> 16) as u8)
             .u32(self.zone.0)
             .u32(self.len)
             .u64(self.as_of.0)
@@ -134,9 +140,10 @@ impl BlockHeader {
             4 => BlockKind::End,
             _ => return Err(Malformed::new("block kind")),
         };
-        d.bytes(3)?;
+        let ordinal = u32::from(d.u16()?) | u32::from(d.u8()?) << 16;
         Ok(Self {
             kind,
+            ordinal,
             zone: ZoneId(d.u32()?),
             len: d.u32()?,
             as_of: Lsn(d.u64()?),

@@ -14,9 +14,9 @@ mod root;
 mod zone;
 
 pub use checkpoint::{
-    BlockHeader, BlockKind, CHECKPOINT_BLOCK_HEADER_BYTES, CheckpointEnd, NamedVersion,
-    VersionsBlock, decode_blobs, decode_spaces, decode_versions, encode_blobs, encode_spaces,
-    encode_versions,
+    BLOCK_ORDINAL_MAX, BlockHeader, BlockKind, CHECKPOINT_BLOCK_HEADER_BYTES, CheckpointEnd,
+    NamedVersion, VersionsBlock, decode_blobs, decode_spaces, decode_versions, encode_blobs,
+    encode_spaces, encode_versions,
 };
 pub use codec::{Decoder, Encoder, Malformed};
 pub use journal::{BATCH_HEADER_BYTES, BatchHeader};
@@ -37,4 +37,4 @@ pub fn salt_header(header: &mut [u8], salt: u32) {
 }
 
 /// The format this release writes. It reads every format down to 1.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;

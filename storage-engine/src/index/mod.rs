@@ -1,7 +1,7 @@
 //! The index: which versions a name has, where their records and blobs lie, what is locked.
 //!
-//! A view of the journal, changed only by applying records in LSN order, at commit and at replay by
-//! the same code. Invariants:
+//! A view of the journal, changed only by applying records, at commit and at replay by the same code:
+//! those of one name in LSN order, those of different names in any. Invariants:
 //! - `current` holds a name exactly when its newest version is not a marker, and then that version;
 //!   all other versions and all markers are in `history`: listing never walks them;
 //! - a name has at most one null version;
@@ -9,6 +9,7 @@
 //!   is over, it is gone;
 //! - `live` holds, per zone, the bytes that records and blobs in the index take there.
 
+mod live;
 mod scan;
 mod table;
 
@@ -18,10 +19,11 @@ use std::sync::Arc;
 
 use crate::cipher::SpaceKey;
 use crate::entry::{Body, Entry, Location};
-use crate::format::{BlobPlace, NamedVersion, PutHead, StoredValue};
+use crate::format::{BlobPlace, PutHead, StoredValue};
 use crate::id::{BlobId, SpaceId, ZoneId};
 use crate::lock::Lock;
 
+pub(crate) use live::Live;
 pub(crate) use table::{MemoryTable, Table, Visit, history_key, history_name, history_prefix};
 
 /// One change, as a record says it, ready to be applied.
@@ -43,6 +45,20 @@ pub(crate) enum Change {
     Blob { blob: BlobId, place: BlobPlace },
     /// Where a version's record lies.
     MoveRecord { space: SpaceId, name: Vec<u8>, sequence: u64, to: Location },
+}
+
+impl Change {
+    /// The name it is about; none when it is about a space or a blob.
+    pub(crate) fn target(&self) -> Option<(SpaceId, &[u8])> {
+        match self {
+            Self::Put { space, name, .. }
+            | Self::Rewrite { space, name, .. }
+            | Self::Remove { space, name, .. }
+            | Self::Lock { space, name, .. }
+            | Self::MoveRecord { space, name, .. } => Some((*space, name)),
+            Self::CreateSpace { .. } | Self::DropSpace { .. } | Self::Blob { .. } => None,
+        }
+    }
 }
 
 /// A blob and how often it is referred to.
@@ -67,7 +83,7 @@ pub(crate) struct Index {
     pub(crate) spaces: BTreeMap<SpaceId, Space>,
     pub(crate) blobs: BTreeMap<BlobId, Blob>,
     pub(crate) locks: HashMap<u64, Lock>,
-    pub(crate) live: HashMap<ZoneId, i64>,
+    pub(crate) live: Live,
     /// Blobs that lost their last reference in the batch being applied.
     orphans: Vec<BlobId>,
     /// While replaying, a blob record may come after the version that needs it.
@@ -123,7 +139,7 @@ impl Index {
     /// Applies one change. Everything a change names must exist, except while replaying.
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
-            Change::Put { space, name, entry, lock } => self.put(space, &name, entry, lock),
+            Change::Put { space, name, entry, lock } => self.put(space, name, entry, lock),
             Change::Rewrite { space, name, sequence, label, location } => {
                 self.update(space, &name, sequence, |entry| {
                     entry.label = label;
@@ -148,21 +164,6 @@ impl Index {
         }
     }
 
-    /// Loads one version from a checkpoint, as it stood.
-    pub(crate) fn load(&mut self, space: SpaceId, version: NamedVersion, newest: Newest) {
-        let NamedVersion { name, entry, lock } = version;
-        self.take(&entry);
-        if let Some(lock) = lock {
-            self.locks.insert(entry.sequence, lock);
-        }
-        let Some(held) = self.spaces.get_mut(&space) else { return };
-        if newest == Newest::Yes && !entry.is_marker() {
-            held.current.insert(&name, entry);
-        } else {
-            held.history.insert(&history_key(&name, entry.sequence), entry);
-        }
-    }
-
     /// Ends replay: counts references anew, drops blobs without any, and counts live bytes anew.
     /// Answers blobs that versions need and that are missing.
     pub(crate) fn settle(&mut self) -> Vec<BlobId> {
@@ -176,7 +177,7 @@ impl Index {
         for space in self.spaces.values() {
             for table in [&space.current, &space.history] {
                 table.visit(Bound::Unbounded, &mut |_, entry| {
-                    *live.entry(entry.location.zone).or_default() += i64::from(entry.location.len);
+                    live.add(entry.location.zone, entry.location.len);
                     for id in entry.body.blobs() {
                         match blobs.get_mut(id) {
                             Some(blob) => blob.references += 1,
@@ -189,63 +190,62 @@ impl Index {
         }
         self.blobs.retain(|_, blob| blob.references > 0);
         for blob in self.blobs.values() {
-            for extent in blob.place.all_extents() {
-                *self.live.entry(extent.zone).or_default() += i64::from(extent.len);
-            }
+            blob.place.all_extents().for_each(|extent| self.live.add(extent.zone, extent.len));
         }
         missing
     }
 
     /// Bytes in the zone that still serve.
     pub(crate) fn live_bytes(&self, zone: ZoneId) -> u64 {
-        self.live.get(&zone).map_or(0, |&bytes| u64::try_from(bytes).unwrap_or(0))
+        self.live.bytes(zone)
     }
 
-    fn put(&mut self, space: SpaceId, name: &[u8], entry: Entry, lock: Option<Lock>) {
-        if entry.is_null()
-            && let Some(old) = self.null(space, name)
-        {
-            self.detach(space, name, old.sequence);
-        }
-        if !self.spaces.contains_key(&space) {
-            return;
-        }
-        self.take(&entry);
-        if let Some(lock) = lock {
-            self.locks.insert(entry.sequence, lock);
-        }
-        let Some(held) = self.spaces.get_mut(&space) else { return };
-        if let Some(previous) = held.current.remove(name) {
-            held.history.insert(&history_key(name, previous.sequence), previous);
-        }
+    fn put(&mut self, space: SpaceId, name: Vec<u8>, entry: Entry, lock: Option<Lock>) {
+        let Some(Space { current, history, .. }) = self.spaces.get_mut(&space) else { return };
+        let (sequence, is_null) = (entry.sequence, entry.is_null());
+        let mut gone = match is_null && history.len() > 0 {
+            true => find_in(history.as_ref(), &name, Entry::is_null)
+                .and_then(|old| history.remove(&history_key(&name, old.sequence))),
+            false => None,
+        };
+        let mut replace = |name: &[u8], old: Entry| match is_null && old.is_null() {
+            true => gone = Some(old),
+            false => insert_new(history.as_mut(), history_key(name, old.sequence), old),
+        };
+        let taken = entry.clone();
         if entry.is_marker() {
-            held.history.insert(&history_key(name, entry.sequence), entry);
+            if let Some(old) = current.remove(&name) {
+                replace(&name, old);
+            }
+            insert_new(history.as_mut(), history_key(&name, sequence), entry);
         } else {
-            held.current.insert(name, entry);
+            current.insert(name.into(), entry, &mut replace);
+        }
+        if let Some(old) = gone {
+            self.release(&old);
+        }
+        self.take(&taken);
+        if let Some(lock) = lock {
+            self.locks.insert(sequence, lock);
         }
     }
 
     fn remove(&mut self, space: SpaceId, name: &[u8], sequence: u64) {
-        self.detach(space, name, sequence);
-        let Some(held) = self.spaces.get_mut(&space) else { return };
-        if held.current.get(name).is_some() {
-            return;
-        }
-        if let Some(next) = held.newest_in_history(name).filter(|entry| !entry.is_marker()) {
-            held.history.remove(&history_key(name, next.sequence));
-            held.current.insert(name, next);
-        }
-    }
-
-    /// Takes a version out of its table and lets go of what it held; promotes nothing.
-    fn detach(&mut self, space: SpaceId, name: &[u8], sequence: u64) {
-        let Some(held) = self.spaces.get_mut(&space) else { return };
-        let is_current = held.current.get(name).is_some_and(|e| e.sequence == sequence);
-        let gone = if is_current {
-            held.current.remove(name)
-        } else {
-            held.history.remove(&history_key(name, sequence))
+        let Some(Space { current, history, .. }) = self.spaces.get_mut(&space) else { return };
+        let newest = current.get(name).map(|entry| entry.sequence);
+        let gone = match newest == Some(sequence) {
+            true => current.remove(name),
+            false => history.remove(&history_key(name, sequence)),
         };
+        // What is left of the name may have a newest version again that is no marker.
+        if newest.is_none_or(|newest| newest == sequence)
+            && history.len() > 0
+            && let Some(next) = find_in(history.as_ref(), name, |_| true)
+            && !next.is_marker()
+        {
+            history.remove(&history_key(name, next.sequence));
+            insert_new(current.as_mut(), name.into(), next);
+        }
         if let Some(entry) = gone {
             self.release(&entry);
         }
@@ -258,16 +258,20 @@ impl Index {
         sequence: u64,
         change: impl FnOnce(&mut Entry),
     ) {
-        let Some(mut entry) = self.by_sequence(space, name, sequence) else { return };
-        *self.live.entry(entry.location.zone).or_default() -= i64::from(entry.location.len);
+        let Some(Space { current, history, .. }) = self.spaces.get_mut(&space) else { return };
+        let (table, key, held) = match current.get(name).filter(|held| held.sequence == sequence) {
+            Some(held) => (current, Box::from(name), Some(held)),
+            None => {
+                let key = history_key(name, sequence);
+                let held = history.get(&key);
+                (history, key, held)
+            }
+        };
+        let Some(mut entry) = held else { return };
+        self.live.subtract(entry.location.zone, entry.location.len);
         change(&mut entry);
-        *self.live.entry(entry.location.zone).or_default() += i64::from(entry.location.len);
-        let Some(held) = self.spaces.get_mut(&space) else { return };
-        if held.current.get(name).is_some_and(|current| current.sequence == sequence) {
-            held.current.insert(name, entry);
-        } else {
-            held.history.insert(&history_key(name, sequence), entry);
-        }
+        self.live.add(entry.location.zone, entry.location.len);
+        table.insert(key, entry, &mut |_, _| {});
     }
 
     fn drop_space(&mut self, space: SpaceId) {
@@ -282,15 +286,11 @@ impl Index {
 
     fn place_blob(&mut self, id: BlobId, place: BlobPlace) {
         let place = Arc::new(place);
-        for extent in place.all_extents() {
-            *self.live.entry(extent.zone).or_default() += i64::from(extent.len);
-        }
+        place.all_extents().for_each(|extent| self.live.add(extent.zone, extent.len));
         match self.blobs.get_mut(&id) {
             Some(blob) => {
                 let old = std::mem::replace(&mut blob.place, place);
-                for extent in old.all_extents() {
-                    *self.live.entry(extent.zone).or_default() -= i64::from(extent.len);
-                }
+                old.all_extents().for_each(|extent| self.live.subtract(extent.zone, extent.len));
             }
             None => {
                 self.blobs.insert(id, Blob { place, references: 0 });
@@ -299,7 +299,7 @@ impl Index {
     }
 
     fn take(&mut self, entry: &Entry) {
-        *self.live.entry(entry.location.zone).or_default() += i64::from(entry.location.len);
+        self.live.add(entry.location.zone, entry.location.len);
         for id in entry.body.blobs() {
             if let Some(blob) = self.blobs.get_mut(id) {
                 blob.references += 1;
@@ -308,7 +308,7 @@ impl Index {
     }
 
     fn release(&mut self, entry: &Entry) {
-        *self.live.entry(entry.location.zone).or_default() -= i64::from(entry.location.len);
+        self.live.subtract(entry.location.zone, entry.location.len);
         if entry.is_locked() {
             self.locks.remove(&entry.sequence);
         }
@@ -328,21 +328,11 @@ impl Index {
                 continue;
             }
             if let Some(gone) = self.blobs.remove(&id) {
-                for extent in gone.place.all_extents() {
-                    *self.live.entry(extent.zone).or_default() -= i64::from(extent.len);
-                }
+                let extents = gone.place.all_extents();
+                extents.for_each(|extent| self.live.subtract(extent.zone, extent.len));
             }
         }
     }
-}
-
-/// Whether a version loaded from a checkpoint is the newest of its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Newest {
-    /// It is.
-    Yes,
-    /// A newer one was loaded before it.
-    No,
 }
 
 impl Space {
@@ -360,19 +350,7 @@ impl Space {
     }
 
     fn find_in_history(&self, name: &[u8], wanted: impl Fn(&Entry) -> bool) -> Option<Entry> {
-        let prefix = history_prefix(name);
-        let mut found = None;
-        self.history.visit(Bound::Included(&prefix), &mut |key, entry| {
-            if !key.starts_with(&prefix) {
-                return Visit::Stop;
-            }
-            if wanted(entry) {
-                found = Some(entry.clone());
-                return Visit::Stop;
-            }
-            Visit::Next
-        });
-        found
+        find_in(self.history.as_ref(), name, wanted)
     }
 
     /// All versions of a name, newest first, into `out`.
@@ -416,6 +394,28 @@ impl Space {
             (a, b) => a.or(b),
         }
     }
+}
+
+/// The newest version of a name in a history that is wanted.
+fn find_in(history: &dyn Table, name: &[u8], wanted: impl Fn(&Entry) -> bool) -> Option<Entry> {
+    let prefix = history_prefix(name);
+    let mut found = None;
+    history.visit(Bound::Included(&prefix), &mut |key, entry| {
+        if !key.starts_with(&prefix) {
+            return Visit::Stop;
+        }
+        if wanted(entry) {
+            found = Some(entry.clone());
+            return Visit::Stop;
+        }
+        Visit::Next
+    });
+    found
+}
+
+/// Sets the entry of a key that is not there.
+fn insert_new(table: &mut dyn Table, key: Box<[u8]>, entry: Entry) {
+    table.insert(key, entry, &mut |_, _| {});
 }
 
 impl Body {

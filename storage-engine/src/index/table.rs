@@ -4,6 +4,7 @@
 //! same trait.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
 use std::ops::Bound;
 
 use crate::entry::Entry;
@@ -22,8 +23,10 @@ pub(crate) enum Visit {
 pub(crate) trait Table: Send + Sync + std::fmt::Debug {
     /// The entry of a key.
     fn get(&self, key: &[u8]) -> Option<Entry>;
-    /// Sets the entry of a key; answers the one it replaced.
-    fn insert(&mut self, key: &[u8], entry: Entry) -> Option<Entry>;
+    /// Sets the entry of a key; shows the one it replaces.
+    fn insert(&mut self, key: Box<[u8]>, entry: Entry, replaced: &mut dyn FnMut(&[u8], Entry));
+    /// Sets many entries at once: fast when they are in order and the table is empty.
+    fn fill(&mut self, entries: Vec<(Box<[u8]>, Entry)>);
     /// Removes a key.
     fn remove(&mut self, key: &[u8]) -> Option<Entry>;
     /// Number of keys.
@@ -43,10 +46,24 @@ impl Table for MemoryTable {
         self.entries.get(key).cloned()
     }
 
-    fn insert(&mut self, key: &[u8], entry: Entry) -> Option<Entry> {
-        match self.entries.get_mut(key) {
-            Some(held) => Some(std::mem::replace(held, entry)),
-            None => self.entries.insert(key.into(), entry),
+    fn insert(&mut self, key: Box<[u8]>, entry: Entry, replaced: &mut dyn FnMut(&[u8], Entry)) {
+        match self.entries.entry(key) {
+            Slot::Vacant(slot) => {
+                slot.insert(entry);
+            }
+            Slot::Occupied(mut slot) => {
+                let old = slot.insert(entry);
+                replaced(slot.key(), old);
+            }
+        }
+    }
+
+    fn fill(&mut self, entries: Vec<(Box<[u8]>, Entry)>) {
+        if self.entries.is_empty() {
+            // Built from below, with full nodes, in one pass.
+            self.entries = entries.into_iter().collect();
+        } else {
+            self.entries.extend(entries);
         }
     }
 
@@ -75,14 +92,15 @@ impl Table for MemoryTable {
 
 /// Key of an older version: the name, escaped and terminated so that order by name is kept, then the
 /// sequence inverted, so that newer comes first.
-pub(crate) fn history_key(name: &[u8], sequence: u64) -> Vec<u8> {
+pub(crate) fn history_key(name: &[u8], sequence: u64) -> Box<[u8]> {
     let mut key = history_prefix(name);
     key.extend_from_slice(&(!sequence).to_be_bytes());
-    key
+    key.into()
 }
 
 /// What all history keys of a name begin with.
 pub(crate) fn history_prefix(name: &[u8]) -> Vec<u8> {
+    // With room for the sequence, so that a whole key needs no second allocation.
     let mut key = Vec::with_capacity(name.len() + 10);
     for &byte in name {
         key.push(byte);

@@ -66,6 +66,16 @@ impl Environment for SimEnvironment {
         Err(io::Error::new(io::ErrorKind::Unsupported, why))
     }
 
+    fn run_beside<'a>(
+        &self,
+        name: &str,
+        _beside: Box<dyn FnOnce() + Send + 'a>,
+        _here: Box<dyn FnOnce() + 'a>,
+    ) -> io::Result<()> {
+        let why = format!("no thread {name:?} in a simulation");
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
     fn run_blocking(&self, job: Job) {
         job();
     }
