@@ -2,7 +2,7 @@
 //! what S3 would send. No request can end without an answer, a count and a line in the log.
 
 use std::net::IpAddr;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -119,16 +119,19 @@ impl Front {
             metrics: Arc::clone(&self.metrics),
             permit: None,
         };
-        let answer = match self.answer_other(Route::of(&parts), &account.case) {
-            Some(answer) => answer,
-            None => {
+        let other = || self.answer_other(Route::of(&parts), &account.case);
+        let answered = match catch_unwind(AssertUnwindSafe(other)) {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => {
                 let s3 = AssertUnwindSafe(self.admit_s3(parts, body, &mut account));
-                s3.catch_unwind().await.unwrap_or_else(|panic| {
-                    self.metrics.panicked();
-                    answer_failure(panic_text(&*panic), &account.case)
-                })
+                s3.catch_unwind().await
             }
+            Err(panic) => Err(panic),
         };
+        let answer = answered.unwrap_or_else(|panic| {
+            self.metrics.panicked();
+            answer_failure(panic_text(&*panic), &account.case)
+        });
         account.status = answer.status().as_u16();
         let (head, body) = answer.into_parts();
         Response::from_parts(head, Reply::new(body, account))

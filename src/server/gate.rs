@@ -172,7 +172,7 @@ impl Gate {
         document::verify(&bytes, promise)?;
         let bytes = match admitted.operation.payload {
             Payload::Nothing => Bytes::new(),
-            _ => document::normalise(bytes, operation)?,
+            _ => document::normalise(bytes, admitted.operation)?,
         };
         promise.len = Some(bytes.len() as u64);
         admitted.body = s3s::Body::from(bytes);
