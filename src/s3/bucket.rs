@@ -5,6 +5,7 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::action::{Extra, Operation};
 use super::caller::{Caller, canonical_id};
+use super::gated::check_target;
 use super::properties::timestamp;
 use super::refusal::{check_bucket_acl, refuse_unbuilt};
 use super::{Wire, action};
@@ -23,6 +24,7 @@ pub(super) async fn create(
 ) -> S3Result<S3Response<CreateBucketOutput>> {
     let caller = Caller::of(&request.extensions)?;
     caller.authorize(action::CREATE_BUCKET.action, Resource::Service)?;
+    check_target(&request.extensions, &request.input.bucket, None)?;
     let input = request.input;
     let object_lock = input.object_lock_enabled_for_bucket.unwrap_or(false);
     for (asked, extra) in [

@@ -11,6 +11,7 @@ use s3s::{S3Error, S3Request, S3Result, s3_error};
 
 use super::Wire;
 use super::action::{Extra, Operation};
+use super::gated::check_target;
 use crate::iam::{self, Context, Principal, PrincipalKind, Resource};
 use crate::objects::{Bucket, Object, ObjectError, VersionId};
 
@@ -204,6 +205,7 @@ impl Wire {
         operation: Operation,
     ) -> S3Result<Access> {
         let caller = Caller::of(&request.extensions)?;
+        check_target(&request.extensions, request.input.bucket(), None)?;
         let bucket = self.objects.bucket(request.input.bucket())?;
         let resource = Resource::Bucket { bucket: bucket.name(), owner: bucket.owner() };
         caller.authorize(operation.action, resource)?;
@@ -219,6 +221,7 @@ impl Wire {
     ) -> S3Result<Access> {
         let caller = Caller::of(&request.extensions)?;
         let input = &request.input;
+        check_target(&request.extensions, input.bucket(), Some(input.key()))?;
         let target = ObjectName {
             bucket: input.bucket(),
             key: input.key(),
@@ -250,6 +253,7 @@ impl Wire {
         if caller.principal.kind == PrincipalKind::Anonymous {
             return Err(access_denied());
         }
+        check_target(&request.extensions, request.input.bucket(), None)?;
         let bucket = self.objects.bucket(request.input.bucket())?;
         check_owner(&bucket, request.input.expected_owner())?;
         Ok(Access { caller, bucket, version: None })

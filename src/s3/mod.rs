@@ -6,6 +6,7 @@
 //!   through s3s.
 //! - Every operation learns its caller and its bucket through [`caller`], which asks
 //!   [`crate::iam::authorize`] for the action that the table in [`action`] names.
+//! - A handler answers nothing but what the gate saw: [`gated`].
 //! - An operation or a header that is not built answers `NotImplemented`, never success.
 
 mod acl;
@@ -21,6 +22,7 @@ mod copy;
 mod delete;
 mod encoding;
 mod error;
+mod gated;
 mod get;
 mod list;
 mod list_versions_xml;
@@ -55,6 +57,7 @@ macro_rules! operations {
         impl S3 for Wire {
             $(
                 async fn $operation(&self, request: S3Request<$input>) -> S3Result<S3Response<$output>> {
+                    gated::check_operation(&request.extensions, stringify!($operation))?;
                     $($handler)::+(self, request).await
                 }
             )*

@@ -15,6 +15,7 @@ use crate::catalog::Catalog;
 use crate::iam::{Context, Principal};
 use crate::objects::{self, Objects, SmallParts};
 use crate::server::body::BodyPromise;
+use crate::server::guard::OperationName;
 use crate::server::operations::resolve;
 use crate::server::query::Query;
 use crate::server::target::Target;
@@ -80,11 +81,12 @@ async fn send(service: &Service, principal: Option<Principal>, ask: Ask<'_>) -> 
     for (name, value) in ask.headers {
         request = request.header(*name, *value);
     }
-    if let Some(kind) = read_kind(&ask) {
+    let (path, query) = ask.uri.split_once('?').unwrap_or((ask.uri, ""));
+    let target = Target::parse(path, None, &[]).unwrap();
+    let query = Query::parse(query).unwrap();
+    let name = operation_name(&ask, &target, &query);
+    if let Some(kind) = name.and_then(ReadKind::of) {
         let request = request.body(()).unwrap();
-        let uri = request.uri();
-        let target = Target::parse(uri.path(), None, &[]).unwrap();
-        let query = Query::parse(uri.query().unwrap_or_default()).unwrap();
         let principal = principal.unwrap_or_else(Principal::anonymous);
         let answer = service.read(ReadRequest {
             kind,
@@ -101,19 +103,24 @@ async fn send(service: &Service, principal: Option<Principal>, ask: Ask<'_>) -> 
     let promise = BodyPromise { len: Some(body.len() as u64), ..Default::default() };
     let mut request = request.body(Body::from(body)).unwrap();
     request.extensions_mut().insert(promise);
+    request.extensions_mut().insert(target);
+    if let Some(name) = name {
+        request.extensions_mut().insert(OperationName(name));
+    }
     if let Some(principal) = principal {
         request.extensions_mut().insert(principal);
     }
     Answer::of(service.call(request).await.unwrap()).await
 }
 
-/// The read that the gate would see in a request.
-fn read_kind(ask: &Ask<'_>) -> Option<ReadKind> {
-    let (path, query) = ask.uri.split_once('?').unwrap_or((ask.uri, ""));
-    let kind = Target::parse(path, None, &[]).unwrap().kind();
-    let query = Query::parse(query).unwrap();
-    let (_, operation) = resolve(&ask.method, kind, &query, &HeaderMap::new()).ok()?;
-    ReadKind::of(operation.name)
+/// The operation that the gate would see in a request.
+fn operation_name(ask: &Ask<'_>, target: &Target, query: &Query) -> Option<&'static str> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in ask.headers {
+        headers.insert(*name, value.parse().unwrap());
+    }
+    let (_, operation) = resolve(&ask.method, target.kind(), query, &headers).ok()?;
+    Some(operation.name)
 }
 
 /// As the owner of the store.

@@ -51,7 +51,7 @@ impl Admitted {
 
     /// As the S3 layer gets it: path-style, without a signature, framing or a header that could be
     /// read two ways. In its extensions are [`Principal`], [`BodyPromise`], [`OperationName`],
-    /// [`RequestId`](super::request_id::RequestId) and [`Context`].
+    /// [`Target`], [`RequestId`](super::request_id::RequestId) and [`Context`].
     pub fn into_request(self, case: &Case) -> Result<http::Request<s3s::Body>, Refusal> {
         let Self { mut parts, query, body, promise, operation, principal, form } = self;
         readdress(&mut parts, &case.target, &query, form)?;
@@ -59,6 +59,7 @@ impl Admitted {
         parts.extensions.insert(principal);
         parts.extensions.insert(promise);
         parts.extensions.insert(OperationName(operation.name));
+        parts.extensions.insert(case.target.clone());
         parts.extensions.insert(case.id);
         parts.extensions.insert(Self::context(case));
         Ok(http::Request::from_parts(parts, body))

@@ -1,7 +1,7 @@
 //! What a request is about: the service, a bucket, or an object; from its path and, for
 //! configured domains, its host.
 //!
-//! - A host below a configured domain names a bucket; every other host, IP address or name is
+//! - A host below a configured domain, of letters that a bucket can have, names a bucket; every other host, IP address or name is
 //!   just how this server was reached. So an unknown `Host` can never choose a bucket.
 //! - Names are plain: `.`, `..`, `//` and trailing slashes mean nothing.
 
@@ -124,9 +124,14 @@ fn bucket_of_host(host: &str, domains: &[String]) -> Option<String> {
     domains
         .iter()
         .filter_map(|domain| host.strip_suffix(domain.as_str())?.strip_suffix('.'))
-        .filter(|bucket| !bucket.is_empty())
+        .filter(|bucket| !bucket.is_empty() && bucket.bytes().all(is_of_bucket))
         .min_by_key(|bucket| bucket.len())
         .map(str::to_owned)
+}
+
+/// What stands between bucket and key in a path stands in no bucket's name.
+fn is_of_bucket(letter: u8) -> bool {
+    letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-' || letter == b'.'
 }
 
 #[cfg(test)]
@@ -181,6 +186,11 @@ mod tests {
             ("127.0.0.1:9000", None),
             ("[::1]:9000", None),
             (".s3.test", None),
+            ("b/dir.s3.test", None),
+            ("b%2fdir.s3.test", None),
+            ("b?x.s3.test", None),
+            ("../b.s3.test", None),
+            ("b_c.s3.test", None),
         ] {
             let target = Target::parse("/x/y", Some(host), &domains).unwrap();
             match bucket {

@@ -275,6 +275,13 @@ fn a_configured_domain_carries_buckets_in_the_host() {
         .host("s3.example.com")
         .send()
         .expect(200);
+    let in_host = format!("{}/a.s3.example.com", bucket.name);
+    for (method, target, status) in
+        [("GET", "/key", 404), ("PUT", "/", 405), ("DELETE", "/", 405), ("POST", "/?delete", 405)]
+    {
+        client.request(method, target).host(&in_host).send().expect(status);
+    }
+    assert_eq!(bucket.content("a/key"), b"by host");
     // Any other host is just a name of this machine.
     client
         .request("GET", &format!("/{}/a/key", bucket.name))
