@@ -31,6 +31,7 @@ use crate::options::Options;
 use crate::queue::{Pending, Queue, Reply};
 use crate::scan::{Scan, ScanPage, VersionScan};
 use crate::value::{Placement, Sealed, Value, ValueWriter};
+use crate::write_buffer::WriteBuffers;
 use crate::zone::{ZONE_IDS_STEP, Zones};
 
 /// A store on one device. Cheap to clone.
@@ -53,6 +54,7 @@ pub(crate) struct Inner {
     pub(crate) options: Options,
     pub(crate) master: Arc<dyn MasterKey>,
     pub(crate) blob_counter: AtomicU64,
+    pub(crate) write_buffers: Arc<WriteBuffers>,
     pub(crate) counters: Counters,
     pub(crate) checkpoints: Mutex<Vec<FoundCheckpoint>>,
     pub(crate) lane: Mutex<Lane>,
@@ -122,6 +124,7 @@ impl Engine {
             environment,
             zones,
             index: RwLock::new(recovered.index),
+            write_buffers: Arc::new(WriteBuffers::new(options.write_buffer_bytes)),
             options,
             master,
             blob_counter: AtomicU64::new(1),

@@ -40,6 +40,7 @@ mod scan;
 mod scrub;
 mod stats;
 mod value;
+mod write_buffer;
 mod zone;
 
 pub use batch::*;

@@ -15,6 +15,9 @@ pub const CHUNK_BYTES: usize = 64 * 1024;
 pub const BLOB_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 /// One device write of a streaming value.
 pub const WRITE_BYTES: usize = 1024 * 1024;
+/// Memory in which all streaming values together are sealed: one write for each of 128 streams, or
+/// two for 64, before some have to write in smaller pieces.
+pub const WRITE_BUFFER_BYTES: usize = 128 * 1024 * 1024;
 /// Operations of one batch.
 pub const BATCH_OPERATIONS_MAX: usize = 4096;
 /// Encoded bytes after which a commit group is closed.

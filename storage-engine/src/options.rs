@@ -15,6 +15,9 @@ pub struct Options {
     pub scrub_days: u32,
     /// Longest wait for company of a commit while others are known to be coming, in microseconds.
     pub linger_us: u64,
+    /// Memory in which all writers together seal what is on its way to the device. Where it is spent
+    /// each has only what a chunk takes, and writes in pieces of that.
+    pub write_buffer_bytes: usize,
 }
 
 impl Default for Options {
@@ -26,6 +29,7 @@ impl Default for Options {
             background_bytes_per_s: 64 * 1024 * 1024,
             scrub_days: 14,
             linger_us: 1000,
+            write_buffer_bytes: crate::limits::WRITE_BUFFER_BYTES,
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Values on their way in: sealed pieces and the writer that makes them.
 //!
-//! - A writer seals 64 KiB chunks into an aligned buffer and writes it in 1 MiB pieces while the
-//!   stream comes in; the tags follow the last chunk.
+//! - A writer seals 64 KiB chunks into an aligned buffer and writes it in 1 MiB pieces, or in smaller
+//!   ones where memory is short, while the stream comes in; the tags follow the last chunk.
 //! - A value that is dropped uncommitted gives its room back as dead bytes; nothing refers to it.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -19,7 +20,8 @@ use crate::format::{
 };
 use crate::id::{BlobId, SpaceId};
 use crate::limits::{BLOB_BYTES_MAX, BLOBS_MAX, CHUNK_BYTES, WRITE_BYTES};
-use crate::media::{SECTOR_BYTES, Sector, sector_bytes_mut};
+use crate::media::SECTOR_BYTES;
+use crate::write_buffer::{BUFFER_BYTES_MAX, WriteBuffer};
 use crate::zone::{Claim, Room, Zone};
 
 /// Device writes a writer keeps in flight.
@@ -204,13 +206,12 @@ struct BlobStream {
     tags: Vec<u8>,
     /// Bytes of data still expected, for sizing runs.
     expected: Option<u64>,
-    buffer: Vec<Sector>,
+    buffer: Option<WriteBuffer>,
     filled: usize,
     run: Option<Run>,
     extents: Vec<Extent>,
     rooms: Vec<Room>,
-    in_flight: VecDeque<oneshot::Receiver<Result<Vec<Sector>>>>,
-    spare: Vec<Vec<Sector>>,
+    in_flight: VecDeque<oneshot::Receiver<Result<()>>>,
 }
 
 /// The room being filled.
@@ -240,49 +241,62 @@ impl BlobStream {
             chunks: 0,
             tags: Vec::new(),
             expected,
-            buffer: Vec::new(),
+            buffer: None,
             filled: 0,
             run: None,
             extents: Vec::new(),
             rooms: Vec::new(),
             in_flight: VecDeque::new(),
-            spare: Vec::new(),
         })
     }
 
     async fn push_chunk(&mut self, plain: &[u8], end: ChunkEnd) -> Result<()> {
-        if self.filled + plain.len() > WRITE_BYTES {
+        let room = self.buffer.as_ref().map_or(0, |buffer| buffer.bytes().len().min(WRITE_BYTES));
+        if self.filled + plain.len() > room {
             self.flush().await?;
         }
-        self.reserve_buffer(plain.len());
-        let target = &mut sector_bytes_mut(&mut self.buffer)[self.filled..][..plain.len()];
+        let mut buffer = match self.buffer.take() {
+            Some(buffer) => buffer,
+            None => self.take_buffer(plain.len()).await?,
+        };
+        let target = &mut buffer.bytes_mut()[self.filled..][..plain.len()];
         target.copy_from_slice(plain);
-        let tag = self.cipher.seal_chunk(self.chunks, end, target)?;
-        self.tags.extend_from_slice(&tag);
+        let tag = self.cipher.seal_chunk(self.chunks, end, target);
+        self.buffer = Some(buffer);
+        self.tags.extend_from_slice(&tag?);
         self.filled += plain.len();
         self.chunks += 1;
         Ok(())
     }
 
-    fn reserve_buffer(&mut self, more: usize) {
-        if self.buffer.is_empty() {
-            self.buffer = self.spare.pop().unwrap_or_default();
-        }
-        let needed = (self.filled + more).div_ceil(SECTOR_BYTES as usize);
-        if self.buffer.len() < needed {
-            let known = self.expected.map_or(WRITE_BYTES as u64, |len| len + SECTOR_BYTES);
-            let most = known.min(WRITE_BYTES as u64).div_ceil(SECTOR_BYTES) as usize;
-            self.buffer.resize(needed.max(most), Sector::ZERO);
+    /// A buffer for as much as comes next, or at least for a chunk of `chunk_len` bytes.
+    async fn take_buffer(&mut self, chunk_len: usize) -> Result<WriteBuffer> {
+        let left = self.expected.map_or(u64::MAX, |len| {
+            let tags = len.div_ceil(CHUNK_BYTES as u64) * TAG_BYTES as u64;
+            len.saturating_sub(self.chunks * CHUNK_BYTES as u64) + tags
+        });
+        let wanted = left.min(BUFFER_BYTES_MAX as u64) as usize;
+        loop {
+            if let Some(buffer) = self.inner.write_buffers.take(wanted.max(chunk_len)) {
+                return Ok(buffer);
+            }
+            // What this stream has on its way comes back soon; what others have, perhaps never.
+            if self.in_flight.is_empty() {
+                return Ok(WriteBuffer::uncounted(chunk_len));
+            }
+            self.wait_one().await?;
         }
     }
 
-    /// Writes what the buffer holds (whole sectors, except at the end) and starts a new one.
+    /// Writes what the buffer holds (whole sectors, except at the end) and gives it back.
     async fn flush(&mut self) -> Result<()> {
-        let mut buffer = std::mem::take(&mut self.buffer);
+        let Some(mut buffer) = self.buffer.take() else { return Ok(()) };
         let filled = std::mem::take(&mut self.filled);
         let padded = filled.next_multiple_of(SECTOR_BYTES as usize);
-        sector_bytes_mut(&mut buffer)[filled..padded].fill(0);
+        buffer.bytes_mut()[filled..padded].fill(0);
+        let buffer = Arc::new(buffer);
         let mut start = 0;
+        // A run may end inside the buffer.
         while start < filled {
             let wanted = (padded - start) as u64;
             let run = self.run_with_room(wanted)?;
@@ -290,24 +304,12 @@ impl BlobStream {
             let offset = run.room.offset + run.used;
             let zone = Arc::clone(&run.room.zone);
             run.used += len;
-            let end = (start + len as usize).min(filled);
-            let crc = crc32fast::hash(&sector_bytes_mut(&mut buffer)[start..end]);
+            let past = start + len as usize;
+            let end = past.min(filled);
+            let crc = crc32fast::hash(&buffer.bytes()[start..end]);
             self.note_extent(&zone, offset, (end - start) as u64, crc);
-            let sectors =
-                start / SECTOR_BYTES as usize..(start + len as usize) / SECTOR_BYTES as usize;
+            self.submit(zone, offset, Arc::clone(&buffer), start..past).await?;
             start = end;
-            if start < filled {
-                // The run ended inside the buffer: this part goes out by itself.
-                self.submit(zone, offset, buffer[sectors].to_vec()).await?;
-            } else {
-                let part = if sectors.start == 0 {
-                    buffer.truncate(sectors.end);
-                    std::mem::take(&mut buffer)
-                } else {
-                    buffer[sectors].to_vec()
-                };
-                self.submit(zone, offset, part).await?;
-            }
         }
         Ok(())
     }
@@ -343,14 +345,23 @@ impl BlobStream {
         self.extents.push(Extent { zone: zone.id, offset: offset as u32, len: len as u32, crc });
     }
 
-    async fn submit(&mut self, zone: Arc<Zone>, offset: u64, data: Vec<Sector>) -> Result<()> {
+    /// Begins to write whole sectors of a buffer.
+    async fn submit(
+        &mut self,
+        zone: Arc<Zone>,
+        offset: u64,
+        buffer: Arc<WriteBuffer>,
+        bytes: Range<usize>,
+    ) -> Result<()> {
         if self.in_flight.len() >= WRITES_IN_FLIGHT_MAX {
             self.wait_one().await?;
         }
+        let sectors = bytes.start / SECTOR_BYTES as usize..bytes.end / SECTOR_BYTES as usize;
         let (done, result) = oneshot::channel();
         let inner = Arc::clone(&self.inner);
         self.inner.environment.run_blocking(Box::new(move || {
-            let outcome = inner.zones.write(&zone, offset, &data).map(|()| data);
+            let outcome = inner.zones.write(&zone, offset, &buffer.sectors()[sectors]);
+            drop(buffer);
             // A receiver that is gone means that the writer was dropped: nobody needs the outcome.
             drop(done.send(outcome));
         }));
@@ -359,13 +370,12 @@ impl BlobStream {
     }
 
     async fn wait_one(&mut self) -> Result<()> {
-        if let Some(result) = self.in_flight.pop_front() {
-            let buffer = result.await.map_err(|_| Error::Stopped {
+        match self.in_flight.pop_front() {
+            None => Ok(()),
+            Some(result) => result.await.map_err(|_| Error::Stopped {
                 reason: "a device write was abandoned at shutdown".to_owned(),
-            })??;
-            self.spare.push(buffer);
+            })?,
         }
-        Ok(())
     }
 
     /// Writes the tags behind the data and waits for all writes.
@@ -410,12 +420,21 @@ impl BlobStream {
             return Err(Error::Invalid("no room was handed out".to_owned()));
         };
         let (zone, offset) = (Arc::clone(&run.room.zone), run.room.offset + run.used);
-        let mut buffer = std::mem::take(&mut self.buffer);
         let len = (data_len + tags.len()).next_multiple_of(SECTOR_BYTES as usize);
-        buffer.resize(len / SECTOR_BYTES as usize, Sector::ZERO);
+        let mut buffer = match self.buffer.take() {
+            Some(buffer) if buffer.bytes().len() >= len => buffer,
+            // The tags of a long value, or data in a buffer of a chunk.
+            shorter => {
+                let mut longer = WriteBuffer::uncounted(len);
+                if let Some(shorter) = shorter {
+                    longer.bytes_mut()[..data_len].copy_from_slice(&shorter.bytes()[..data_len]);
+                }
+                longer
+            }
+        };
         run.used += len as u64;
         self.filled = 0;
-        let bytes = sector_bytes_mut(&mut buffer);
+        let bytes = &mut buffer.bytes_mut()[..len];
         bytes[data_len..][..tags.len()].copy_from_slice(tags);
         bytes[data_len + tags.len()..].fill(0);
         let crc = crc32fast::hash(&bytes[..data_len]);
@@ -428,7 +447,7 @@ impl BlobStream {
             len: tags.len() as u32,
             crc: crc32fast::hash(tags),
         };
-        self.submit(zone, offset, buffer).await?;
+        self.submit(zone, offset, Arc::new(buffer), 0..len).await?;
         Ok(extent)
     }
 
@@ -436,15 +455,16 @@ impl BlobStream {
         let room =
             self.inner.zones.allocate_whole(ZoneClass::Data, tags.len() as u64, Claim::User)?;
         self.rooms.push(room.clone());
-        let mut buffer = vec![Sector::ZERO; (room.len / SECTOR_BYTES) as usize];
-        sector_bytes_mut(&mut buffer)[..tags.len()].copy_from_slice(tags);
+        let len = room.len as usize;
+        let mut buffer = WriteBuffer::uncounted(len);
+        buffer.bytes_mut()[..tags.len()].copy_from_slice(tags);
         let extent = Extent {
             zone: room.zone.id,
             offset: room.offset as u32,
             len: tags.len() as u32,
             crc: crc32fast::hash(tags),
         };
-        self.submit(Arc::clone(&room.zone), room.offset, buffer).await?;
+        self.submit(Arc::clone(&room.zone), room.offset, Arc::new(buffer), 0..len).await?;
         Ok(extent)
     }
 }

@@ -23,6 +23,8 @@ enum Kind {
 }
 
 const ZONE_BYTES: u64 = 256 * 1024;
+/// Enough for two writers at full speed.
+const WRITE_BUFFER_BYTES: usize = 3 * 1024 * 1024;
 
 impl Store {
     fn simulated() -> Self {
@@ -55,7 +57,8 @@ impl Store {
         };
         let master = Arc::new(PlainMasterKey::new([7; 32]));
         let environment = Arc::clone(&self.environment) as Arc<dyn Environment>;
-        self.engine = Some(Engine::open(environment, media, master, Options::default()).unwrap());
+        let options = Options { write_buffer_bytes: WRITE_BUFFER_BYTES, ..Options::default() };
+        self.engine = Some(Engine::open(environment, media, master, options).unwrap());
     }
 
     /// Ends the process without a word and starts it again.
@@ -82,12 +85,22 @@ impl Store {
     }
 
     fn put(&self, space: SpaceId, name: &str, keep: Keep, data: &[u8]) -> Outcome {
-        let value = block_on(async {
-            let len = Some(data.len() as u64);
-            let mut writer = self.engine().writer(space, Placement::Auto, len).unwrap();
-            writer.write(Bytes::copy_from_slice(data)).await.unwrap();
-            writer.finish().await.unwrap()
-        });
+        let len = Some(data.len() as u64);
+        let mut writer = self.engine().writer(space, Placement::Auto, len).unwrap();
+        block_on(writer.write(Bytes::copy_from_slice(data))).unwrap();
+        self.put_written(space, name, keep, data, writer)
+    }
+
+    /// Ends a value and puts it.
+    fn put_written(
+        &self,
+        space: SpaceId,
+        name: &str,
+        keep: Keep,
+        data: &[u8],
+        writer: ValueWriter,
+    ) -> Outcome {
+        let value = block_on(writer.finish()).unwrap();
         let content = Content::Value {
             value,
             meta: Bytes::from(format!("meta of {name}")),
@@ -144,6 +157,7 @@ macro_rules! on_both {
 
 on_both! {
     values_of_every_size_read_back_whole_and_in_ranges,
+    writers_that_stand_still_hold_up_nobody,
     listings_fold_at_the_delimiter_and_page,
     versions_stack_and_the_newest_is_current,
     a_condition_holds_back_the_whole_batch,
@@ -175,6 +189,37 @@ fn values_of_every_size_read_back_whole_and_in_ranges(mut store: Store) {
             store.engine().checkpoint().unwrap();
         }
         store.reopen();
+    }
+    assert_eq!(store.engine().scrub().unwrap(), vec![]);
+}
+
+fn writers_that_stand_still_hold_up_nobody(mut store: Store) {
+    let space = store.space();
+    let sizes = [1_500_000, 2_500_000, 70_000, 1 << 20, 1_200_000, 300_000, 2_000_000];
+    let contents: Vec<_> = (1..).zip(sizes).map(|(seed, size)| bytes(size, seed)).collect();
+    let mut writers: Vec<_> = (contents.iter().enumerate())
+        .map(|(i, content)| {
+            let len = (i % 2 == 0).then_some(content.len() as u64);
+            store.engine().writer(space, Placement::Auto, len).unwrap()
+        })
+        .collect();
+    // All of them stand still after each piece: more wait than there is memory for.
+    for piece in 0..8 {
+        for (writer, content) in writers.iter_mut().zip(&contents) {
+            let past = |piece| content.len() * piece / 8;
+            let piece = &content[past(piece)..past(piece + 1)];
+            block_on(writer.write(Bytes::copy_from_slice(piece))).unwrap();
+        }
+    }
+    for (i, writer) in writers.into_iter().enumerate() {
+        store.put_written(space, &format!("k{i}"), Keep::Null, &contents[i], writer);
+    }
+    for (i, content) in contents.iter().enumerate() {
+        assert_eq!(store.read(space, &format!("k{i}")).as_ref(), Some(content), "{i}");
+    }
+    store.reopen();
+    for (i, content) in contents.iter().enumerate() {
+        assert_eq!(store.read(space, &format!("k{i}")).as_ref(), Some(content), "{i}");
     }
     assert_eq!(store.engine().scrub().unwrap(), vec![]);
 }
