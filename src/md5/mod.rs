@@ -3,7 +3,8 @@
 //! - Small content is hashed where it comes in. Of larger content the pieces go to the
 //!   [`LaneServer`], which advances many streams at once, so that one processor hashes what it
 //!   would take ten for; receiving, sealing and writing go on meanwhile.
-//! - A stream has a bounded number of bytes waiting: beyond it the one who brings them waits.
+//! - A stream has a bounded number of bytes waiting, a smaller one where there are many streams:
+//!   beyond it the one who brings them waits.
 //! - A stream that is dropped is forgotten, whatever of it still waits.
 
 #[cfg(target_arch = "x86_64")]
@@ -25,12 +26,14 @@ use bytes::{Bytes, BytesMut};
 use self::chain::Chain;
 pub use self::lanes::{BLOCK_BYTES, Block, Kernel, LANES_MAX, START, State};
 pub use self::server::LaneServer;
-use self::server::LaneStream;
+use self::server::{LaneStream, Member};
 
 /// Content that is hashed where it comes in: the beginning of any, the whole of small.
 const INLINE_BYTES_MAX: u64 = 64 * 1024;
 /// Content gathered before it is handed over: enough to be worth the lock and the wake-up.
 const GATHER_BYTES: usize = 256 * 1024;
+/// And where many streams share the memory.
+const GATHER_BYTES_MIN: usize = 16 * 1024;
 /// What is not yet handed over when the content ends is hashed at once when it is less than this.
 const REST_BYTES_MAX: usize = 64 * 1024;
 /// Pieces shorter than this are copied together, so that they do not cost more than their bytes.
@@ -52,7 +55,7 @@ static LANES: LazyLock<Option<LaneServer>> = LazyLock::new(|| {
 #[derive(Debug)]
 pub struct Md5Stream {
     /// Where larger content goes; none hashes everything where it comes in.
-    lanes: Option<LaneServer>,
+    lanes: Option<Member>,
     len: u64,
     place: Place,
     /// Pieces not yet hashed, in order, and their bytes; those in `copied` come after them.
@@ -86,10 +89,10 @@ impl Md5Stream {
 
     /// Begins; larger content will go to `lanes`.
     pub fn on(lanes: &LaneServer) -> Self {
-        Self::begin(Some(lanes.clone()))
+        Self::begin(Some(lanes.join()))
     }
 
-    fn begin(lanes: Option<LaneServer>) -> Self {
+    fn begin(lanes: Option<Member>) -> Self {
         Self {
             lanes,
             len: 0,
@@ -109,7 +112,7 @@ impl Md5Stream {
                 return;
             }
             if self.lanes.is_none() {
-                self.lanes.clone_from(&LANES);
+                self.lanes = LANES.as_ref().map(LaneServer::join);
             }
             if self.lanes.is_none() {
                 chain.update(piece);
@@ -117,7 +120,8 @@ impl Md5Stream {
             }
         }
         self.gather(piece);
-        if self.gathered_bytes >= GATHER_BYTES {
+        let share_bytes = self.lanes.as_ref().map_or(0, Member::share_bytes);
+        if self.gathered_bytes >= (share_bytes / 4).clamp(GATHER_BYTES_MIN, GATHER_BYTES) {
             self.hand_over().await;
         }
     }
@@ -162,7 +166,7 @@ impl Md5Stream {
             self.place = Place::Lanes(lanes.stream(chain));
         }
         if let Place::Lanes(stream) = &self.place {
-            stream.room().await;
+            stream.room(self.lanes.as_ref().map_or(0, Member::share_bytes)).await;
             stream.hand_over(&mut self.gathered);
             self.gathered_bytes = 0;
         }

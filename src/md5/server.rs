@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -20,6 +21,8 @@ use super::lanes::Kernel;
 /// Bytes of a stream that may wait: enough that it does not stop while others are hashed. What is
 /// handed over at once comes on top.
 const QUEUED_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of all streams that may wait. Where there are so many that it would be more, each has less.
+const ALL_QUEUED_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// Threads that advance the streams of all tasks together. They live as long as the process.
 #[derive(Debug, Clone)]
@@ -33,6 +36,13 @@ struct Shared {
     board: Mutex<Board>,
     /// Signalled when a round may be due.
     due: Condvar,
+    members: AtomicUsize,
+}
+
+/// Who has streams for a server, and so a share of the memory of what waits.
+#[derive(Debug)]
+pub(super) struct Member {
+    server: LaneServer,
 }
 
 /// One stream on the lanes. Dropped, it is forgotten.
@@ -46,7 +56,8 @@ impl LaneServer {
     /// Starts `threads` threads; fails when there is not even one.
     pub fn start(kernel: Kernel, threads: usize) -> std::io::Result<Self> {
         let (board, due) = (Mutex::new(Board::default()), Condvar::new());
-        let shared = Arc::new(Shared { kernel, board, due });
+        let members = AtomicUsize::new(0);
+        let shared = Arc::new(Shared { kernel, board, due, members });
         for number in 0..threads.max(1) {
             let served = Arc::clone(&shared);
             let thread = std::thread::Builder::new().name(format!("md5-{number}"));
@@ -59,10 +70,35 @@ impl LaneServer {
         Ok(Self { shared })
     }
 
+    /// One more who has streams.
+    pub(super) fn join(&self) -> Member {
+        self.shared.members.fetch_add(1, Ordering::Relaxed);
+        Member { server: self.clone() }
+    }
+
     /// Takes over a stream.
     pub(super) fn stream(&self, chain: Chain) -> LaneStream {
         let id = self.shared.board.lock().open(chain);
         LaneStream { shared: Arc::clone(&self.shared), id }
+    }
+}
+
+impl Member {
+    /// Takes over a stream.
+    pub(super) fn stream(&self, chain: Chain) -> LaneStream {
+        self.server.stream(chain)
+    }
+
+    /// Bytes that may wait, of as many as there are now.
+    pub(super) fn share_bytes(&self) -> usize {
+        let members = self.server.shared.members.load(Ordering::Relaxed).max(1);
+        (ALL_QUEUED_BYTES_MAX / members).min(QUEUED_BYTES_MAX)
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.server.shared.members.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -112,9 +148,9 @@ impl Shared {
 }
 
 impl LaneStream {
-    /// Waits until more bytes may be handed over.
-    pub(super) async fn room(&self) {
-        self.down_to(QUEUED_BYTES_MAX).await;
+    /// Waits until more bytes may be handed over: no more than so many wait.
+    pub(super) async fn room(&self, queued_bytes_max: usize) {
+        self.down_to(queued_bytes_max).await;
     }
 
     /// Hands over bytes; leaves `segments` empty.

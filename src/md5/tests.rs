@@ -295,14 +295,27 @@ async fn a_panic_fails_the_streams_that_are_open_and_no_later_one() {
 
 #[tokio::test]
 async fn a_stream_waits_while_too_much_of_it_does() {
-    let server = LaneServer::start(Kernel::SCALAR, 1).unwrap();
+    let server = LaneServer::start(Kernel::PANICKING, 1).unwrap();
     // Two that rest: nothing of the third is hashed before somebody waits for it.
     let _idle = [server.stream(Chain::new()), server.stream(Chain::new())];
     let stream = server.stream(Chain::new());
     let mut segments = vec![content(4 << 20, 1)];
     stream.hand_over(&mut segments);
-    let mut room = std::pin::pin!(stream.room());
+    let mut room = std::pin::pin!(stream.room(1 << 20));
     let mut context = Context::from_waker(Waker::noop());
     assert_eq!(room.as_mut().poll(&mut context), Poll::Pending);
     room.await;
+}
+
+#[tokio::test]
+async fn many_streams_share_the_memory_of_what_waits() {
+    let server = LaneServer::start(Kernel::SCALAR, 1).unwrap();
+    let members: Vec<_> = (0..100).map(|_| server.join()).collect();
+    assert_eq!(members[0].share_bytes(), 1 << 20);
+    let more: Vec<_> = (0..1900).map(|_| server.join()).collect();
+    assert_eq!(members[0].share_bytes(), (128 << 20) / 2000);
+    let content = content(900_000, 3);
+    assert_eq!(stream(&server, &content, &[70_001]).await, oracle(&content));
+    drop(more);
+    assert_eq!(members[0].share_bytes(), 1 << 20);
 }

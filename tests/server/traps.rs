@@ -181,6 +181,28 @@ fn zeros_crc32(length: usize) -> String {
 }
 
 #[test]
+fn uploads_that_stand_still_share_a_bounded_memory() {
+    const UPLOADS: usize = 300;
+    let server = Setup::new().env("LODESTORE_DURABILITY", "none").start();
+    let bucket = Bucket::create(&server.client(), "stalled");
+    let piece = bytes(3 * MIB / 2);
+    let mut stalled: Vec<Connection> = (0..UPLOADS)
+        .map(|number| {
+            let request = bucket.put(&format!("k{number}")).payload("UNSIGNED-PAYLOAD");
+            let mut connection = Connection::open(server.address).unwrap();
+            connection.write(&request.content_length(256 * MIB).build().head).unwrap();
+            connection.write(&piece).unwrap();
+            connection
+        })
+        .collect();
+    bucket.store("beside", piece.clone());
+    assert_eq!(bucket.content("beside"), piece);
+    let grown = server.memory_peak_bytes();
+    eprintln!("peak {} MiB", grown / MIB as u64);
+    stalled.clear();
+}
+
+#[test]
 fn one_huge_signed_chunk_costs_no_memory() {
     without_growth(|server, bucket| {
         let length = 256 * MIB;
