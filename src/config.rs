@@ -30,7 +30,7 @@ pub enum Place {
     Ephemeral,
 }
 
-/// How a bucket made at start begins its life.
+/// What a bucket of the configuration has, from its making on or from the next start on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BucketKind {
     /// Without versions.
@@ -102,6 +102,12 @@ pub struct Config {
     pub region: String,
     /// Which parts may be small.
     pub small_parts: SmallParts,
+    /// Connections open at once.
+    pub connections: usize,
+    /// Requests worked on at once.
+    pub requests: usize,
+    /// Time in which a body must make progress.
+    pub body_window: Duration,
     /// Filter of the log, in the syntax of `tracing`.
     pub log: String,
     /// Form of the log.
@@ -170,6 +176,13 @@ impl Config {
             domains: read.required("domains", domains, "host names separated by commas")?,
             region: read.required("region", region, "lower-case letters, digits and hyphens")?,
             small_parts: read.required("small-parts", small_parts, "true or false")?,
+            connections: read.required("connections", count, "a number from 1 to 1000000")?,
+            requests: read.required("requests", count, "a number from 1 to 1000000")?,
+            body_window: read.required(
+                "body-window",
+                body_window,
+                "a duration from 100ms to 1h, such as 60s",
+            )?,
             log: read.required(
                 "log",
                 filter,
@@ -190,6 +203,9 @@ const CAPACITY_BYTES_MIN: u64 = 256 * 1024 * 1024;
 const CHECKPOINT_BYTES_MIN: u64 = 1024 * 1024;
 const BACKGROUND_BYTES_PER_S_MIN: u64 = 1024 * 1024;
 const DRAIN_MAX: Duration = Duration::from_secs(600);
+const COUNT_MAX: usize = 1_000_000;
+const BODY_WINDOW_MIN: Duration = Duration::from_millis(100);
+const BODY_WINDOW_MAX: Duration = Duration::from_secs(3600);
 
 /// Takes settings out of the layers, each with its parser.
 struct Reader<'a> {
@@ -303,6 +319,15 @@ fn scrub_days(text: &str) -> Option<u32> {
 
 fn drain(text: &str) -> Option<Duration> {
     parse_duration(text).ok().filter(|duration| *duration <= DRAIN_MAX)
+}
+
+fn count(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|count| (1..=COUNT_MAX).contains(count))
+}
+
+fn body_window(text: &str) -> Option<Duration> {
+    let allowed = BODY_WINDOW_MIN..=BODY_WINDOW_MAX;
+    parse_duration(text).ok().filter(|window| allowed.contains(window))
 }
 
 fn region(text: &str) -> Option<String> {

@@ -297,8 +297,10 @@ async fn answer(
         readiness.clone(),
         server::Settings {
             domains: config.domains.clone(),
+            connections_max: config.connections,
+            requests_max: config.requests,
+            body_window: config.body_window,
             drain: config.drain,
-            ..server::Settings::default()
         },
     );
     announce(config, store, directory, listener.local_addr().map_err(ServeError::System)?);

@@ -141,6 +141,11 @@ impl Catalog {
         self.inner.table.read().get(kind, name).cloned()
     }
 
+    /// The sequence of a record: whether what was read of it still holds.
+    pub fn sequence(&self, kind: Kind, name: &str) -> Option<u64> {
+        self.inner.table.read().get(kind, name).map(|record| record.sequence)
+    }
+
     /// Records of a kind after `after` in name order, at most `limit`.
     pub fn list(&self, kind: Kind, after: Option<&str>, limit: usize) -> Vec<CatalogRecord> {
         self.inner.table.read().after(kind, after).take(limit).cloned().collect()

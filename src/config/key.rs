@@ -79,7 +79,8 @@ pub const KEYS: &[Key] = &[
         "buckets",
         "LIST",
         Some(""),
-        "Buckets to make at start when missing, as in `a,b:versioned,c:lock`",
+        "Buckets to make at start when missing, as in `a,b:versioned,c:lock`; one that is there gets \
+         the versioning, and the lock if it has versioning",
     ),
     key(
         "durability",
@@ -106,6 +107,14 @@ pub const KEYS: &[Key] = &[
         "BOOL",
         Some("false"),
         "Let any part of a multipart upload be smaller than 5 MiB",
+    ),
+    key("connections", "COUNT", Some("8192"), "Connections open at once; further ones wait"),
+    key("requests", "COUNT", Some("2048"), "Requests worked on at once; further ones wait for 5s"),
+    key(
+        "body-window",
+        "DURATION",
+        Some("60s"),
+        "Time in which a body that is waited for must bring 1 KiB, or is given up",
     ),
     key("log", "FILTER", Some("info"), "What to log, as in `warn` or `info,lodestore=debug`"),
     key("log-format", "FORM", Some("auto"), "`text`, `json`, or `auto`: text on a terminal"),

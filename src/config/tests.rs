@@ -32,6 +32,10 @@ fn the_defaults_are_valid() {
     assert_eq!(config.inline_bytes, storage_engine::limits::INLINE_BYTES_MAX);
     assert_eq!(config.small_parts, SmallParts::LastOnly);
     assert_eq!(config.drain, Duration::from_secs(10));
+    let server = crate::server::Settings::default();
+    assert_eq!(config.connections, server.connections_max);
+    assert_eq!(config.requests, server.requests_max);
+    assert_eq!(config.body_window, server.body_window);
     assert!(config.buckets.is_empty() && config.domains.is_empty());
 }
 
@@ -80,6 +84,11 @@ fn every_key_refuses_nonsense() {
         ("ephemeral", "perhaps"),
         ("log-format", "xml"),
         ("log", "lodestore=loud"),
+        ("connections", "0"),
+        ("requests", "many"),
+        ("requests", "1000001"),
+        ("body-window", "0s"),
+        ("body-window", "1d"),
         ("drain", "10"),
         ("drain", "1h"),
         ("buckets", "ab"),

@@ -6,44 +6,26 @@ use std::arch::x86_64::{
     _mm256_sll_epi32, _mm256_srl_epi32, _mm256_unpackhi_epi32, _mm256_unpackhi_epi64,
     _mm256_unpacklo_epi32, _mm256_unpacklo_epi64, _mm256_xor_si256,
 };
-use std::hint::black_box;
 
 use bytemuck::must_cast;
 
-use super::lanes::{Block, SINES, State, sixty_four_steps};
+use super::lanes::{Block, compress, transpose_fours};
 
 /// Streams that are advanced at once.
 pub(super) const LANES: usize = 8;
 
-/// Advances each state over its run; the runs are of one length.
+compress!("avx2", __m256i);
+
+/// Each word of a block of every run.
+#[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn compress(states: &mut [State; LANES], runs: &[&[Block]; LANES]) {
-    let mut state = [_mm256_setzero_si256(); 4];
-    for (word, vector) in state.iter_mut().enumerate() {
-        *vector = must_cast(states.map(|state| state[word]));
+fn words_of(runs: &[&[Block]; LANES], block: usize) -> [__m256i; 16] {
+    let mut low = [_mm256_setzero_si256(); 8];
+    let mut high = low;
+    for (lane, run) in runs.iter().enumerate() {
+        [low[lane], high[lane]] = must_cast(run[block]);
     }
-    // Known to the compiler, they would be added last of all, where the next step waits for them.
-    let sines = black_box(&SINES);
-    let blocks = runs.iter().map(|run| run.len()).min().unwrap_or(0);
-    for block in 0..blocks {
-        let mut low = [_mm256_setzero_si256(); 8];
-        let mut high = low;
-        for (lane, run) in runs.iter().enumerate() {
-            [low[lane], high[lane]] = must_cast(run[block]);
-        }
-        let words: [__m256i; 16] = must_cast([transpose(low), transpose(high)]);
-        let before = state;
-        sixty_four_steps!(vector, sines, state, words);
-        for (vector, before) in state.iter_mut().zip(before) {
-            *vector = _mm256_add_epi32(*vector, before);
-        }
-    }
-    for (word, vector) in state.iter().enumerate() {
-        let lanes: [u32; LANES] = must_cast(*vector);
-        for (state, lane) in states.iter_mut().zip(lanes) {
-            state[word] = lane;
-        }
-    }
+    must_cast([transpose(low), transpose(high)])
 }
 
 /// Eight half blocks of eight words become eight words of eight lanes.
@@ -54,16 +36,11 @@ fn transpose(rows: [__m256i; 8]) -> [__m256i; 8] {
     // Four rows at a time: within halves[group][k], half h holds word 4h + k of the four rows.
     let mut halves = [[zero; 4]; 2];
     for (half, row) in halves.iter_mut().zip(rows.as_chunks::<4>().0) {
-        let low = _mm256_unpacklo_epi32(row[0], row[1]);
-        let high = _mm256_unpackhi_epi32(row[0], row[1]);
-        let low_next = _mm256_unpacklo_epi32(row[2], row[3]);
-        let high_next = _mm256_unpackhi_epi32(row[2], row[3]);
-        *half = [
-            _mm256_unpacklo_epi64(low, low_next),
-            _mm256_unpackhi_epi64(low, low_next),
-            _mm256_unpacklo_epi64(high, high_next),
-            _mm256_unpackhi_epi64(high, high_next),
-        ];
+        *half = transpose_fours!(
+            row,
+            [_mm256_unpacklo_epi32 _mm256_unpackhi_epi32],
+            [_mm256_unpacklo_epi64 _mm256_unpackhi_epi64]
+        );
     }
     let mut words = [zero; 8];
     for k in 0..4 {

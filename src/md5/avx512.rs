@@ -6,43 +6,25 @@ use std::arch::x86_64::{
     _mm512_shuffle_i32x4, _mm512_ternarylogic_epi32, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
     _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
-use std::hint::black_box;
 
 use bytemuck::must_cast;
 
-use super::lanes::{Block, SINES, State, sixty_four_steps};
+use super::lanes::{Block, compress, transpose_fours};
 
 /// Streams that are advanced at once.
 pub(super) const LANES: usize = 16;
 
-/// Advances each state over its run; the runs are of one length.
+compress!("avx512f", __m512i);
+
+/// Each word of a block of every run.
+#[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn compress(states: &mut [State; LANES], runs: &[&[Block]; LANES]) {
-    let mut state = [_mm512_setzero_si512(); 4];
-    for (word, vector) in state.iter_mut().enumerate() {
-        *vector = must_cast(states.map(|state| state[word]));
+fn words_of(runs: &[&[Block]; LANES], block: usize) -> [__m512i; 16] {
+    let mut rows = [_mm512_setzero_si512(); 16];
+    for (row, run) in rows.iter_mut().zip(runs) {
+        *row = must_cast(run[block]);
     }
-    // Known to the compiler, they would be added last of all, where the next step waits for them.
-    let sines = black_box(&SINES);
-    let blocks = runs.iter().map(|run| run.len()).min().unwrap_or(0);
-    for block in 0..blocks {
-        let mut rows = [_mm512_setzero_si512(); 16];
-        for (row, run) in rows.iter_mut().zip(runs) {
-            *row = must_cast(run[block]);
-        }
-        let words = transpose(rows);
-        let before = state;
-        sixty_four_steps!(vector, sines, state, words);
-        for (vector, before) in state.iter_mut().zip(before) {
-            *vector = _mm512_add_epi32(*vector, before);
-        }
-    }
-    for (word, vector) in state.iter().enumerate() {
-        let lanes: [u32; LANES] = must_cast(*vector);
-        for (state, lane) in states.iter_mut().zip(lanes) {
-            state[word] = lane;
-        }
-    }
+    transpose(rows)
 }
 
 /// Sixteen blocks of sixteen words become sixteen words of sixteen lanes.
@@ -53,16 +35,11 @@ fn transpose(rows: [__m512i; 16]) -> [__m512i; 16] {
     // Four rows at a time: within quarters[group][k], quarter q holds word 4q + k of the four rows.
     let mut quarters = [[zero; 4]; 4];
     for (quarter, row) in quarters.iter_mut().zip(rows.as_chunks::<4>().0) {
-        let low = _mm512_unpacklo_epi32(row[0], row[1]);
-        let high = _mm512_unpackhi_epi32(row[0], row[1]);
-        let low_next = _mm512_unpacklo_epi32(row[2], row[3]);
-        let high_next = _mm512_unpackhi_epi32(row[2], row[3]);
-        *quarter = [
-            _mm512_unpacklo_epi64(low, low_next),
-            _mm512_unpackhi_epi64(low, low_next),
-            _mm512_unpacklo_epi64(high, high_next),
-            _mm512_unpackhi_epi64(high, high_next),
-        ];
+        *quarter = transpose_fours!(
+            row,
+            [_mm512_unpacklo_epi32 _mm512_unpackhi_epi32],
+            [_mm512_unpacklo_epi64 _mm512_unpackhi_epi64]
+        );
     }
     let mut words = [zero; 16];
     for k in 0..4 {

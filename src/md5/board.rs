@@ -92,6 +92,13 @@ impl Board {
         Some(stream.chain)
     }
 
+    /// Forgets all streams: a thread died while it had some of them. Returns who waited.
+    pub(super) fn lose_all(&mut self) -> Vec<Waker> {
+        // Numbers are not used twice, so nobody finds another stream where theirs was.
+        let lost = std::mem::replace(self, Self { next: self.next, ..Self::default() });
+        lost.streams.into_values().filter_map(|stream| stream.wait).map(|wait| wait.waker).collect()
+    }
+
     /// Adds bytes to a stream.
     pub(super) fn add(&mut self, id: StreamId, segments: impl Iterator<Item = Bytes>) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
@@ -105,7 +112,8 @@ impl Board {
         }
     }
 
-    /// True when no more than so many bytes of a stream are left to hash; else wakes `waker` then.
+    /// True when no more than so many bytes of a stream are left to hash, or the stream is lost; else
+    /// wakes `waker` then.
     pub(super) fn is_down_to(
         &mut self,
         id: StreamId,

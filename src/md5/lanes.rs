@@ -18,6 +18,10 @@ pub const START: State = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 /// Lanes of the widest kernel.
 pub const LANES_MAX: usize = 16;
 
+/// What makes [`Kernel::PANICKING`] panic.
+#[cfg(test)]
+pub(super) const PANIC_BYTE: u8 = 0xdb;
+
 /// A way to compress that this processor has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kernel(Instructions);
@@ -25,6 +29,8 @@ pub struct Kernel(Instructions);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Instructions {
     Scalar,
+    #[cfg(test)]
+    Panicking,
     /// Only made where the processor has AVX2.
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -36,6 +42,10 @@ enum Instructions {
 impl Kernel {
     /// One stream after the other; every processor can.
     pub const SCALAR: Self = Self(Instructions::Scalar);
+
+    /// Panics at a block of [`PANIC_BYTE`].
+    #[cfg(test)]
+    pub(super) const PANICKING: Self = Self(Instructions::Panicking);
 
     /// What this processor has, narrowest first; never empty.
     pub fn available() -> Vec<Self> {
@@ -61,6 +71,8 @@ impl Kernel {
     pub fn lanes(self) -> usize {
         match self.0 {
             Instructions::Scalar => 1,
+            #[cfg(test)]
+            Instructions::Panicking => LANES_MAX,
             #[cfg(target_arch = "x86_64")]
             Instructions::Avx2 => super::avx2::LANES,
             #[cfg(target_arch = "x86_64")]
@@ -73,6 +85,10 @@ impl Kernel {
     pub fn compress(self, states: &mut [State], runs: &[&[Block]]) -> usize {
         let blocks = runs.iter().map(|run| run.len()).min().unwrap_or(0);
         let lanes = self.lanes();
+        #[cfg(test)]
+        if self == Self::PANICKING {
+            assert!(!runs.iter().any(|run| run.contains(&[PANIC_BYTE; BLOCK_BYTES])), "as asked");
+        }
         for (states, runs) in states.chunks_mut(lanes).zip(runs.chunks(lanes)) {
             match (states, runs) {
                 // Alone, a stream is faster without the vector.
@@ -86,6 +102,8 @@ impl Kernel {
     /// At most one register of lanes.
     fn compress_lanes(self, states: &mut [State], runs: &[&[Block]], blocks: usize) {
         match self.0 {
+            #[cfg(test)]
+            Instructions::Panicking => Kernel::SCALAR.compress_lanes(states, runs, blocks),
             Instructions::Scalar => {
                 for (state, run) in states.iter_mut().zip(runs) {
                     compress_one(state, run.get(..blocks).unwrap_or(run));
@@ -200,5 +218,59 @@ macro_rules! four_steps {
     };
 }
 
+/// Defines `compress`, which advances each state over its run; the runs are of one length. The module
+/// has `LANES`, the operations of a step in `vector`, and `words_of`: the sixteen words of one block of
+/// every run, each a vector of all lanes.
 #[cfg(target_arch = "x86_64")]
-pub(super) use {four_steps, sixty_four_steps};
+macro_rules! compress {
+    ($feature:literal, $register:ty) => {
+        #[target_feature(enable = $feature)]
+        pub(super) fn compress(
+            states: &mut [$crate::md5::lanes::State; LANES],
+            runs: &[&[$crate::md5::lanes::Block]; LANES],
+        ) {
+            let mut state = [vector::splat(0); 4];
+            for (word, vector) in state.iter_mut().enumerate() {
+                *vector = bytemuck::must_cast(states.map(|state| state[word]));
+            }
+            // Known to the compiler, they would be added last of all, where the next step waits for
+            // them.
+            let sines = std::hint::black_box(&$crate::md5::lanes::SINES);
+            let blocks = runs.iter().map(|run| run.len()).min().unwrap_or(0);
+            for block in 0..blocks {
+                let words: [$register; 16] = words_of(runs, block);
+                let before = state;
+                $crate::md5::lanes::sixty_four_steps!(vector, sines, state, words);
+                for (vector, before) in state.iter_mut().zip(before) {
+                    *vector = vector::add(*vector, before);
+                }
+            }
+            for (word, vector) in state.iter().enumerate() {
+                let lanes: [u32; LANES] = bytemuck::must_cast(*vector);
+                for (state, lane) in states.iter_mut().zip(lanes) {
+                    state[word] = lane;
+                }
+            }
+        }
+    };
+}
+
+/// Four rows of words become four columns, in each group of four lanes: `$words` and `$pairs` are the
+/// instructions that take the low or high words, or pairs of words, of two rows by turns.
+#[cfg(target_arch = "x86_64")]
+macro_rules! transpose_fours {
+    ($rows:expr, [$low_words:ident $high_words:ident], [$low_pairs:ident $high_pairs:ident]) => {{
+        let rows = $rows;
+        let (low, high) = ($low_words(rows[0], rows[1]), $high_words(rows[0], rows[1]));
+        let (low_next, high_next) = ($low_words(rows[2], rows[3]), $high_words(rows[2], rows[3]));
+        [
+            $low_pairs(low, low_next),
+            $high_pairs(low, low_next),
+            $low_pairs(high, high_next),
+            $high_pairs(high, high_next),
+        ]
+    }};
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use {compress, four_steps, sixty_four_steps, transpose_fours};

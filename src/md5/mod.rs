@@ -61,6 +61,10 @@ pub struct Md5Stream {
     gathered_bytes: usize,
 }
 
+/// What was hashed so far is lost: the thread that hashed it panicked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamLost;
+
 /// Who has the chaining value.
 #[derive(Debug)]
 enum Place {
@@ -119,19 +123,19 @@ impl Md5Stream {
     }
 
     /// The digest of all bytes.
-    pub async fn finish(mut self) -> [u8; 16] {
+    pub async fn finish(mut self) -> Result<[u8; 16], StreamLost> {
         if matches!(self.place, Place::Lanes(_)) || self.gathered_bytes >= REST_BYTES_MAX {
             self.hand_over().await;
         }
         self.flush_copied();
         let mut chain = match self.place {
             Place::Here(chain) => chain,
-            Place::Lanes(stream) => stream.finish().await,
+            Place::Lanes(stream) => stream.finish().await?,
         };
         for piece in &self.gathered {
             chain.update(piece);
         }
-        chain.finish(self.len)
+        Ok(chain.finish(self.len))
     }
 
     fn gather(&mut self, piece: &Bytes) {

@@ -1,12 +1,18 @@
 //! The threads that hash, and a stream's side of them.
+//!
+//! - A panic on a thread loses all streams that are open then, and no more: each one's end is
+//!   [`StreamLost`], and the thread goes on with those that come after.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
+use super::StreamLost;
 use super::board::{Board, StreamId};
 use super::chain::Chain;
 use super::lanes::Kernel;
@@ -44,7 +50,7 @@ impl LaneServer {
         for number in 0..threads.max(1) {
             let served = Arc::clone(&shared);
             let thread = std::thread::Builder::new().name(format!("md5-{number}"));
-            match thread.spawn(move || served.serve()) {
+            match thread.spawn(move || served.keep_serving()) {
                 Err(error) if number == 0 => return Err(error),
                 Err(error) => tracing::warn!(%error, number, "fewer threads for MD5"),
                 Ok(_) => {}
@@ -61,7 +67,17 @@ impl LaneServer {
 }
 
 impl Shared {
-    fn serve(&self) {
+    fn keep_serving(&self) -> Infallible {
+        loop {
+            let Err(_) = catch_unwind(AssertUnwindSafe(|| self.serve()));
+            tracing::error!("a thread of MD5 panicked; the uploads that were being hashed fail");
+            // What the panic left behind is not looked at.
+            let waiting = self.board.lock().lose_all();
+            waiting.into_iter().for_each(std::task::Waker::wake);
+        }
+    }
+
+    fn serve(&self) -> Infallible {
         let lanes = self.kernel.lanes();
         let mut board = self.board.lock();
         loop {
@@ -107,10 +123,9 @@ impl LaneStream {
     }
 
     /// Waits until all bytes are hashed and gives the chain back.
-    pub(super) async fn finish(self) -> Chain {
+    pub(super) async fn finish(self) -> Result<Chain, StreamLost> {
         self.down_to(0).await;
-        let closed = self.shared.change(|board| board.close(self.id));
-        closed.unwrap_or_else(Chain::new)
+        self.shared.change(|board| board.close(self.id)).ok_or(StreamLost)
     }
 
     async fn down_to(&self, queued_bytes_max: usize) {

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::board::Board;
 use super::chain::Chain;
+use super::lanes::PANIC_BYTE;
 use super::*;
 
 /// A server on each kernel of this processor; two threads share its streams.
@@ -109,7 +110,7 @@ async fn stream(server: &LaneServer, content: &Bytes, lens: &[usize]) -> [u8; 16
         stream.update(&piece).await;
         tokio::task::yield_now().await;
     }
-    stream.finish().await
+    stream.finish().await.unwrap()
 }
 
 fn lens() -> impl Strategy<Value = Vec<usize>> {
@@ -216,7 +217,7 @@ async fn content_goes_to_the_lanes_of_the_process() {
         stream.update(&content.slice_ref(piece)).await;
     }
     assert_eq!(matches!(stream.place, Place::Lanes(_)), Kernel::widest().lanes() > 1);
-    assert_eq!(stream.finish().await, oracle(&content));
+    assert_eq!(stream.finish().await, Ok(oracle(&content)));
 }
 
 /// Counts how often it is woken.
@@ -274,6 +275,22 @@ fn a_waiting_stream_that_is_closed_makes_no_round_due() {
     board.add(other, block());
     board.open(Chain::new());
     assert!(!board.is_due(16), "nobody waits any more");
+}
+
+#[tokio::test]
+async fn a_panic_fails_the_streams_that_are_open_and_no_later_one() {
+    let server = LaneServer::start(Kernel::PANICKING, 1).unwrap();
+    let good = content(900_000, 3);
+    let bad = Bytes::from(vec![PANIC_BYTE; 900_000]);
+    for _ in 0..3 {
+        let bystander = server.stream(Chain::new());
+        let mut stream = Md5Stream::on(&server);
+        stream.update(&good).await;
+        stream.update(&bad).await;
+        assert_eq!(stream.finish().await, Err(StreamLost));
+        assert_eq!(bystander.finish().await.err(), Some(StreamLost));
+        assert_eq!(self::stream(&server, &good, &[70_001]).await, oracle(&good));
+    }
 }
 
 #[tokio::test]

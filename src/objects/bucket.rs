@@ -88,6 +88,10 @@ pub struct BucketPage {
 impl Objects {
     /// Finds a bucket.
     pub fn bucket(&self, name: &str) -> Result<Bucket> {
+        let sequence = self.shared.catalog.sequence(Kind::Bucket, name);
+        if let Some(parsed) = self.parsed(name, sequence.ok_or(ObjectError::NoSuchBucket)?) {
+            return Ok(parsed);
+        }
         let record = self.shared.catalog.get(Kind::Bucket, name);
         self.handle(&record.ok_or(ObjectError::NoSuchBucket)?)
     }
@@ -99,7 +103,7 @@ impl Objects {
         let tags = TagSet::new(TagTarget::Bucket, new.tags.clone())?;
         for _ in 0..RETRIES_MAX {
             match self.bucket(&new.name) {
-                Ok(there) => return self.recreate(&new, there),
+                Ok(there) => return self.recreate(&new, &tags, there),
                 Err(ObjectError::NoSuchBucket) => {}
                 Err(error) => return Err(error),
             }
@@ -141,11 +145,8 @@ impl Objects {
 
     /// The handle of a record, parsed once for each state of it.
     fn handle(&self, record: &CatalogRecord) -> Result<Bucket> {
-        let handle = |state| Bucket { objects: self.clone(), state };
-        if let Some(state) = self.shared.buckets.read().get(&record.name)
-            && state.sequence == record.sequence
-        {
-            return Ok(handle(Arc::clone(state)));
+        if let Some(parsed) = self.parsed(&record.name, record.sequence) {
+            return Ok(parsed);
         }
         let parsed = serde_json::from_slice(&record.bytes).map_err(|error| {
             tracing::error!(bucket = record.name, %error, "a bucket's record cannot be read");
@@ -157,7 +158,14 @@ impl Objects {
             cache.clear();
         }
         cache.insert(record.name.clone(), Arc::clone(&state));
-        Ok(handle(state))
+        Ok(Bucket { objects: self.clone(), state })
+    }
+
+    /// The handle of a record that was parsed already.
+    fn parsed(&self, name: &str, sequence: u64) -> Option<Bucket> {
+        let buckets = self.shared.buckets.read();
+        let state = buckets.get(name).filter(|state| state.sequence == sequence)?;
+        Some(Bucket { objects: self.clone(), state: Arc::clone(state) })
     }
 
     /// The region to keep: empty for the classic one.
@@ -174,11 +182,16 @@ impl Objects {
         Ok(if region == CLASSIC_REGION { String::new() } else { region.to_owned() })
     }
 
-    /// What it means to make a bucket that is there.
-    fn recreate(&self, new: &NewBucket, there: Bucket) -> Result<Created> {
+    /// What it means to make a bucket that is there. It is not changed, so it has to be what is
+    /// asked for.
+    fn recreate(&self, new: &NewBucket, tags: &TagSet, there: Bucket) -> Result<Created> {
+        let record = there.record();
+        let is_as_asked = (record.lock.is_some() || !new.object_lock)
+            && (new.ownership.is_none() || record.ownership == new.ownership)
+            && (tags.is_empty() || record.tags == tags.tags());
         if there.owner() != new.owner {
             Err(ObjectError::BucketAlreadyExists)
-        } else if self.shared.settings.region == CLASSIC_REGION {
+        } else if is_as_asked && self.shared.settings.region == CLASSIC_REGION {
             Ok(Created::Existing(there))
         } else {
             Err(ObjectError::BucketAlreadyOwnedByYou)

@@ -2,7 +2,7 @@
 
 use storage_engine::Error as EngineError;
 
-use super::bucket::Bucket;
+use super::bucket::{Bucket, NewBucket};
 use super::bucket_record::{
     BucketEncryption, BucketRecord, LockConfiguration, Ownership, PublicAccessBlock, Versioning,
 };
@@ -80,6 +80,20 @@ impl Bucket {
             [] => Err(ObjectError::NoSuchTagSet),
             tags => Ok(tags),
         }
+    }
+
+    /// Brings the versioning and the object lock of `new` to a bucket that was made without them.
+    pub(super) async fn ensure_kept(&self, new: &NewBucket) -> Result<()> {
+        self.update(|record| {
+            if new.object_lock && record.lock.is_none() {
+                return record.set_lock(LockConfiguration::default());
+            }
+            if new.versioning == Versioning::Enabled {
+                record.versioning = Versioning::Enabled;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Changes the record as it is now. A change that changes nothing writes nothing.

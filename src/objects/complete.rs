@@ -15,7 +15,7 @@ use super::condition::WriteConditions;
 use super::error::{ObjectError, Result};
 use super::etag::ETag;
 use super::key::name_of;
-use super::limits::{PART_READS_MAX, PARTS_MAX, SWEEP_BATCH_PARTS};
+use super::limits::{PART_READS_MAX, PARTS_MAX, RETRIES_MAX, SWEEP_BATCH_PARTS};
 use super::store::SmallParts;
 use super::upload::Upload;
 use super::upload_id::{UploadId, parse_part_name};
@@ -68,14 +68,21 @@ impl Bucket {
     /// Completes an upload. Asked again with the same parts, it answers the same for a day.
     pub async fn complete_upload(&self, complete: Complete) -> Result<Completed> {
         let named = name_parts(&complete.parts)?;
-        let result = match self.find_upload(&complete.key, complete.upload).await {
-            Ok(upload) => self.complete_open(&upload, &complete, &named).await,
-            Err(error) => Err(error),
-        };
-        match result {
-            Err(ObjectError::NoSuchUpload) => self.completed_before(&complete, &named).await,
-            result => result,
+        for _ in 0..RETRIES_MAX {
+            let result = match self.find_upload(&complete.key, complete.upload).await {
+                Ok(upload) => self.complete_open(&upload, &complete, &named).await,
+                Err(error) => Err(error),
+            };
+            match result {
+                // A part was written anew, or the upload ended, since the parts were read.
+                Err(ObjectError::ContentGone) => {}
+                Err(ObjectError::NoSuchUpload) => {
+                    return self.completed_before(&complete, &named).await;
+                }
+                result => return result,
+            }
         }
+        Err(ObjectError::OperationAborted)
     }
 
     async fn complete_open(
@@ -147,8 +154,7 @@ impl Bucket {
         let reads = entries.into_iter().map(|(number, entry)| async move {
             let name = upload.id.part_name(number);
             match self.engine().load(self.record().uploads(), &name, &entry).await {
-                // Written anew since: no longer the part that was named.
-                Err(EngineError::NotFound(Missing::Version)) => Err(ObjectError::InvalidPart),
+                Err(EngineError::NotFound(Missing::Version)) => Err(ObjectError::ContentGone),
                 Err(error) => Err(error.into()),
                 Ok(record) => {
                     let piece = Piece {

@@ -85,6 +85,7 @@ pub struct Copied {
 
 impl Bucket {
     /// Copies `source` into this bucket. The copy keeps the source's entity tag and parts.
+    /// [`ObjectError::ContentGone`] when the source was removed since it was found.
     pub async fn copy(&self, source: &Object, copy: Copy) -> Result<Copied> {
         let name = name_of(&copy.key)?;
         let info = source.info();
@@ -186,5 +187,5 @@ pub(super) async fn digest(mut reader: ValueReader, algorithms: &[Algorithm]) ->
     while let Some(piece) = reader.next().await {
         digester.update(&piece?).await;
     }
-    Ok(digester.finish().await)
+    digester.finish().await
 }

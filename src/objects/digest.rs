@@ -4,9 +4,10 @@ use bytes::Bytes;
 use md5::{Digest as _, Md5};
 
 use super::checksum::PartChecksum;
+use super::error::{ObjectError, Result};
 use super::limits::{HASH_PIECE_BYTES, HASH_TURN_BYTES};
 use crate::checksum::{Algorithm, Hasher};
-use crate::md5::Md5Stream;
+use crate::md5::{Md5Stream, StreamLost};
 
 /// Hashes running over content.
 pub(super) struct Digester {
@@ -63,13 +64,15 @@ impl Digester {
     }
 
     /// Ends all hashes.
-    pub(super) async fn finish(self) -> Digests {
+    pub(super) async fn finish(self) -> Result<Digests> {
         let checksums = self
             .hashers
             .into_iter()
             .map(|hasher| PartChecksum { algorithm: hasher.algorithm(), digest: hasher.finish() })
             .collect();
-        Digests { size: self.size, md5: self.md5.finish().await, checksums }
+        // Logged where it happened.
+        let md5 = self.md5.finish().await.map_err(|StreamLost| ObjectError::Internal)?;
+        Ok(Digests { size: self.size, md5, checksums })
     }
 }
 
@@ -100,14 +103,14 @@ mod tests {
             pieces.update(&content.slice_ref(piece)).await;
         }
         assert_eq!(pieces.size(), 1_000_003);
-        let whole = whole.finish().await;
+        let whole = whole.finish().await.unwrap();
         assert_eq!(whole.md5, md5_of(&content));
-        assert_eq!(pieces.finish().await, whole);
+        assert_eq!(pieces.finish().await, Ok(whole));
     }
 
     #[tokio::test]
     async fn an_algorithm_named_twice_runs_once() {
-        let digests = Digester::new(&[Algorithm::Crc32, Algorithm::Crc32]).finish().await;
+        let digests = Digester::new(&[Algorithm::Crc32, Algorithm::Crc32]).finish().await.unwrap();
         assert_eq!(digests.checksums.len(), 1);
         assert!(digests.checksum(Algorithm::Crc32).is_some());
         assert!(digests.checksum(Algorithm::Sha1).is_none());

@@ -35,6 +35,8 @@ pub enum ObjectError {
     InvalidBucketState(&'static str),
     /// What depends on each other kept changing.
     OperationAborted,
+    /// The content that was found was removed before it was used: who asked looks again.
+    ContentGone,
     /// The bucket has no tags.
     NoSuchTagSet,
     /// The bucket has no public access block.
@@ -135,7 +137,7 @@ impl ObjectError {
             Self::InvalidBucketName => "InvalidBucketName",
             Self::InvalidLocationConstraint => "InvalidLocationConstraint",
             Self::InvalidBucketState(_) => "InvalidBucketState",
-            Self::OperationAborted => "OperationAborted",
+            Self::OperationAborted | Self::ContentGone => "OperationAborted",
             Self::NoSuchTagSet => "NoSuchTagSet",
             Self::NoSuchPublicAccessBlock => "NoSuchPublicAccessBlockConfiguration",
             Self::NoOwnershipControls => "OwnershipControlsNotFoundError",
@@ -187,7 +189,8 @@ impl ObjectError {
             | Self::BucketAlreadyOwnedByYou
             | Self::BucketNotEmpty
             | Self::InvalidBucketState(_)
-            | Self::OperationAborted => 409,
+            | Self::OperationAborted
+            | Self::ContentGone => 409,
             Self::PreconditionFailed(_) => 412,
             Self::InvalidRange { .. } | Self::NoSuchPart => 416,
             Self::InvalidBucketName
@@ -230,7 +233,7 @@ impl ObjectError {
             Self::BucketNotEmpty => "The bucket you tried to delete is not empty",
             Self::InvalidBucketName => "The specified bucket is not valid.",
             Self::InvalidLocationConstraint => "The specified location-constraint is not valid",
-            Self::OperationAborted => {
+            Self::OperationAborted | Self::ContentGone => {
                 "A conflicting conditional operation is currently in progress against this \
                  resource. Please try again."
             }
@@ -326,6 +329,7 @@ impl From<EngineError> for ObjectError {
             EngineError::Locked { .. } => Self::Locked,
             EngineError::NotFound(Missing::Space(_)) => Self::NoSuchBucket,
             EngineError::NotFound(Missing::Version) => Self::NoSuchKey { marker: None },
+            EngineError::NotFound(Missing::Blob) => Self::ContentGone,
             EngineError::Condition { .. } => Self::OperationAborted,
             EngineError::Busy(Shortage::Space) => Self::NoSpace,
             EngineError::Busy(Shortage::Queue) => Self::SlowDown,

@@ -1,6 +1,6 @@
 //! Entity tags: an MD5, or an MD5 of the parts' MD5s with their number.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use storage_engine::Stamp;
 
@@ -12,6 +12,15 @@ impl ETag {
     /// Of content that was written in one piece.
     pub fn of_md5(digest: [u8; 16]) -> Self {
         Self(Stamp { digest, parts: 0 })
+    }
+
+    /// As a header shows it, in quotes.
+    pub fn quoted(self) -> String {
+        // Of the length that most have, so that it becomes a header as it is.
+        let mut text = String::with_capacity(34);
+        // Writing into memory does not fail.
+        let _written = write!(text, "\"{self}\"");
+        text
     }
 
     /// Reads one, with or without quotes; none for a text that no object here can have.
@@ -33,7 +42,9 @@ impl ETag {
 
 impl fmt::Display for ETag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0.digest))?;
+        let mut digits = [0; 32];
+        hex::encode_to_slice(self.0.digest, &mut digits).map_err(|_| fmt::Error)?;
+        f.write_str(str::from_utf8(&digits).map_err(|_| fmt::Error)?)?;
         if self.0.parts > 0 {
             write!(f, "-{}", self.0.parts)?;
         }
@@ -50,7 +61,8 @@ mod tests {
         for parts in [0, 1, 10_000] {
             let tag = ETag(Stamp { digest: [0xab; 16], parts });
             assert_eq!(ETag::parse(&tag.to_string()), Some(tag));
-            assert_eq!(ETag::parse(&format!("\"{tag}\"")), Some(tag));
+            assert_eq!(ETag::parse(&tag.quoted()), Some(tag));
+            assert_eq!(tag.quoted(), format!("\"{tag}\""));
         }
     }
 

@@ -9,7 +9,7 @@ use super::bucket::Bucket;
 use super::bucket_record::Versioning;
 use super::error::{ObjectError, Result};
 use super::etag::ETag;
-use super::key::{key_of, name_of};
+use super::key::name_of;
 use super::limits::RETRIES_MAX;
 use super::meta::{ObjectMeta, PartMeta};
 use super::version_id::VersionId;
@@ -37,7 +37,7 @@ pub struct ObjectInfo {
 #[derive(Debug, Clone)]
 pub struct Object {
     pub(super) info: ObjectInfo,
-    pub(super) bucket: String,
+    pub(super) bucket: Bucket,
     pub(super) space: SpaceId,
     pub(super) record: Record,
     /// The version the caller named.
@@ -52,7 +52,7 @@ impl Bucket {
         let name = name_of(key)?;
         let record = self.load(&name, version).await?;
         let info = ObjectInfo {
-            key: key_of(&name),
+            key: key.to_owned(),
             version: self.shown(&record.entry),
             size: record.entry.size,
             etag: ETag(record.entry.stamp),
@@ -61,7 +61,7 @@ impl Bucket {
             lock: record.lock,
         };
         let space = self.record().objects();
-        Ok(Object { info, bucket: self.name().to_owned(), space, record, named: version })
+        Ok(Object { info, bucket: self.clone(), space, record, named: version })
     }
 
     /// Finds the source of a copy: as [`Bucket::object`], but a marker that was named is
@@ -129,7 +129,12 @@ impl Object {
 
     /// Name of its bucket.
     pub fn bucket(&self) -> &str {
-        &self.bucket
+        self.bucket.name()
+    }
+
+    /// As [`Object::open`], when all that is known of it was told already.
+    pub fn into_reader(self, range: Range<u64>) -> ValueReader {
+        self.record.into_reader(range)
     }
 
     /// Its bytes in `range` (clipped), verified piece by piece.

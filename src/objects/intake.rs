@@ -55,6 +55,7 @@ impl Destination<'_> {
         }
         // The last bytes are hashed and written at once; a value that breaks a promise is dropped.
         let (digests, value) = futures::join!(digester.finish(), writer.finish());
+        let digests = digests?;
         check(promise, &digests)?;
         Ok((value?, digests))
     }
@@ -107,7 +108,7 @@ mod tests {
     async fn digests(content: &[u8], algorithm: Algorithm) -> Digests {
         let mut digester = Digester::new(&[algorithm]);
         digester.update(&Bytes::copy_from_slice(content)).await;
-        digester.finish().await
+        digester.finish().await.unwrap()
     }
 
     fn crc32(content: &[u8]) -> Vec<u8> {

@@ -33,7 +33,7 @@ pub const RETENTION_DAYS_MAX: u32 = 36_500;
 /// Years of a default retention.
 pub const RETENTION_YEARS_MAX: u32 = 100;
 /// How often a write is tried again when what it depends on changed under it.
-pub(super) const RETRIES_MAX: usize = 16;
+pub const RETRIES_MAX: usize = 16;
 /// Bytes that all hashes take in before the next ones: they stay in the nearest cache.
 pub(super) const HASH_PIECE_BYTES: usize = 64 * 1024;
 /// Bytes hashed before other tasks get the worker: less than a millisecond of MD5.

@@ -143,7 +143,7 @@ impl Bucket {
     }
 
     /// Where a page of versions begins. A null version that is gone leaves no place inside its
-    /// key: the page begins after the key.
+    /// key: the page begins with the key, as a version shown twice harms less than one never shown.
     fn version_bound(
         &self,
         list: &VersionList,
@@ -160,7 +160,7 @@ impl Bucket {
             Some(VersionId::Null) => {
                 let which = VersionId::Null.which();
                 let entry = self.engine().version(self.record().objects(), &name, which)?;
-                entry.map(|entry| entry.sequence)
+                Some(entry.map_or(u64::MAX, |entry| entry.sequence))
             }
         };
         Ok((name, sequence))

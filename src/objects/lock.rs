@@ -1,7 +1,7 @@
 //! Retention and legal hold of versions. The engine keeps them; this decides what is asked of it.
 
 use storage_engine::{
-    Batch, Bypass, Entry, Lock, LockChange, Operation, Retention, SetLock, Which,
+    Batch, Bypass, Entry, LegalHold, Lock, LockChange, Operation, Retention, SetLock, Which,
 };
 
 use super::bucket::Bucket;
@@ -51,13 +51,15 @@ impl Bucket {
         self.change_lock(key, version, LockChange::LegalHold(hold), Bypass::None).await
     }
 
-    /// True when a legal hold is on; [`ObjectError::NoSuchLock`] when nobody ever locked the
-    /// version. One with a retention reads as off, whether it was held or not: nothing is kept that
-    /// would tell the two apart.
+    /// True when a legal hold is on; [`ObjectError::NoSuchLock`] when nobody ever set one.
     pub fn legal_hold(&self, key: &str, version: Option<VersionId>) -> Result<bool> {
         let entry = self.lockable(key, version)?;
         let lock = self.engine().lock_of(&entry);
-        lock.map(|lock| lock.legal_hold).ok_or(ObjectError::NoSuchLock)
+        match lock.unwrap_or_default().legal_hold {
+            LegalHold::NeverSet => Err(ObjectError::NoSuchLock),
+            LegalHold::Off => Ok(false),
+            LegalHold::On => Ok(true),
+        }
     }
 
     /// The lock of a new version: what was asked for, else the bucket's default.
@@ -119,11 +121,9 @@ fn lock_for(
     });
     let lock = Lock {
         retention: request.retention.or(default),
-        legal_hold: request.legal_hold.unwrap_or(false),
+        legal_hold: request.legal_hold.map(LegalHold::set).unwrap_or_default(),
     };
-    // A hold that was asked to be off is kept as that.
-    let is_kept = !lock.is_clear() || request.legal_hold.is_some();
-    Ok(is_kept.then_some(lock))
+    Ok((lock != Lock::default()).then_some(lock))
 }
 
 fn check_future(retention: Retention, now_ms: u64) -> Result<()> {
@@ -173,9 +173,10 @@ mod tests {
         let bare = LockConfiguration::default();
         assert_eq!(lock_for(Some(&bare), LockRequest::default(), 5), Ok(None));
         let held = LockRequest { retention: None, legal_hold: Some(true) };
-        assert!(lock_for(Some(&bare), held, 5).unwrap().unwrap().legal_hold);
+        let hold = |legal_hold| Ok(Some(Lock { retention: None, legal_hold }));
+        assert_eq!(lock_for(Some(&bare), held, 5), hold(LegalHold::On));
         let off = LockRequest { retention: None, legal_hold: Some(false) };
-        assert_eq!(lock_for(Some(&bare), off, 5), Ok(Some(Lock::default())));
+        assert_eq!(lock_for(Some(&bare), off, 5), hold(LegalHold::Off));
     }
 
     #[test]

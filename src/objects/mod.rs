@@ -78,7 +78,7 @@ pub use upload::{NewUpload, UploadInfo};
 pub use upload_id::UploadId;
 pub use version_id::VersionId;
 
-pub use storage_engine::{Bypass, Retention, RetentionMode};
+pub use storage_engine::{Bypass, LegalHold, Retention, RetentionMode, ValueReader};
 
 #[cfg(test)]
 mod tests;

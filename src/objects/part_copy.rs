@@ -42,7 +42,8 @@ pub struct CopiedPart {
 }
 
 impl Bucket {
-    /// Makes a part of `source`.
+    /// Makes a part of `source`. [`ObjectError::ContentGone`] when the source was removed since it
+    /// was found.
     pub async fn copy_part(&self, source: &Object, copy: CopyPart) -> Result<CopiedPart> {
         check_number(copy.number)?;
         let info = source.info();
@@ -89,7 +90,7 @@ impl Bucket {
             writer.write(piece).await?;
         }
         let (value, digests) = futures::join!(writer.finish(), digester.finish());
-        Ok((value?, digests))
+        Ok((value?, digests?))
     }
 }
 
@@ -107,13 +108,17 @@ fn known_digests(info: &ObjectInfo, algorithm: Algorithm) -> Option<Digests> {
     })
 }
 
-/// The range of a copy: S3 wants both ends, and both inside.
+/// The range of a copy: S3 wants both ends, and both inside; it names a range that begins behind the
+/// end otherwise than one that only ends there.
 fn resolve(range: Option<ByteRange>, size: u64) -> Result<Range<u64>> {
     match range {
         None => Ok(0..size),
         Some(ByteRange::Between(first, last)) if first <= last && last < size => {
             Ok(first..last + 1)
         }
+        Some(ByteRange::Between(first, _)) if first >= size => Err(ObjectError::request(
+            "The specified copy range is invalid for the source object size",
+        )),
         Some(_) => Err(ObjectError::argument(format!(
             "Range specified is not valid for source object of size: {size}"
         ))),
@@ -127,15 +132,16 @@ mod tests {
     #[test]
     fn ranges_must_lie_inside() {
         for (range, want) in [
-            (None, Some(0..10)),
-            (Some(ByteRange::Between(0, 9)), Some(0..10)),
-            (Some(ByteRange::Between(3, 3)), Some(3..4)),
-            (Some(ByteRange::Between(3, 10)), None),
-            (Some(ByteRange::Between(4, 3)), None),
-            (Some(ByteRange::From(3)), None),
-            (Some(ByteRange::Last(3)), None),
+            (None, Ok(0..10)),
+            (Some(ByteRange::Between(0, 9)), Ok(0..10)),
+            (Some(ByteRange::Between(3, 3)), Ok(3..4)),
+            (Some(ByteRange::Between(3, 10)), Err("InvalidArgument")),
+            (Some(ByteRange::Between(4, 3)), Err("InvalidArgument")),
+            (Some(ByteRange::Between(10, 11)), Err("InvalidRequest")),
+            (Some(ByteRange::From(3)), Err("InvalidArgument")),
+            (Some(ByteRange::Last(3)), Err("InvalidArgument")),
         ] {
-            assert_eq!(resolve(range, 10).ok(), want, "{range:?}");
+            assert_eq!(resolve(range, 10).map_err(|error| error.code()), want, "{range:?}");
         }
     }
 }

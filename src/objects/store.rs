@@ -61,10 +61,11 @@ impl Objects {
         &self.shared.settings
     }
 
-    /// Makes a bucket unless one of that name exists.
+    /// Makes a bucket unless one of that name exists; that one gets the versioning and the object
+    /// lock that `new` has, or is refused where S3 would refuse it.
     pub async fn ensure_bucket(&self, new: NewBucket) -> Result<()> {
         match self.bucket(&new.name) {
-            Ok(_) => Ok(()),
+            Ok(there) => there.ensure_kept(&new).await,
             Err(ObjectError::NoSuchBucket) => self.create_bucket(new).await.map(drop),
             Err(error) => Err(error),
         }

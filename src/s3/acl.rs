@@ -27,12 +27,8 @@ pub(super) async fn put_bucket_acl(
     let access = wire.at_bucket(&request, action::PUT_BUCKET_ACL)?;
     let input = request.input;
     check_bucket_acl(input.acl.as_ref())?;
-    check_policy(
-        &access,
-        &request.headers,
-        Canned(input.acl.is_some()),
-        input.access_control_policy,
-    )?;
+    let canned = Canned(input.acl.is_some());
+    check_policy(&access, &request.headers, canned, input.access_control_policy)?;
     Ok(S3Response::new(PutBucketAclOutput::default()))
 }
 
@@ -56,12 +52,8 @@ pub(super) async fn put_object_acl(
     let input = request.input;
     access.object(&input.key).await?;
     check_object_acl(input.acl.as_ref())?;
-    check_policy(
-        &access,
-        &request.headers,
-        Canned(input.acl.is_some()),
-        input.access_control_policy,
-    )?;
+    let canned = Canned(input.acl.is_some());
+    check_policy(&access, &request.headers, canned, input.access_control_policy)?;
     Ok(S3Response::new(PutObjectAclOutput::default()))
 }
 

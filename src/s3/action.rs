@@ -17,82 +17,60 @@ pub(super) struct Operation {
     pub(super) versioned: Option<&'static str>,
 }
 
-/// Rights a request needs on top of its operation's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Extra {
-    /// Sets tags with the object.
-    Tags,
-    /// Reads the source's tags in a copy.
-    SourceTags,
-    /// Sets a retention with the object.
-    Retention,
-    /// Sets a legal hold with the object.
-    LegalHold,
-    /// Names a canned ACL with the object.
-    ObjectAcl,
-    /// Names a canned ACL with the bucket.
-    BucketAcl,
-    /// Lifts a governance retention.
-    Bypass,
-    /// Reads an object's attributes.
-    Attributes,
-    /// Reads a version's attributes.
-    VersionAttributes,
-    /// Learns that a key does not exist.
-    Absence,
-    /// Sees a version's retention in its headers.
-    SeeRetention,
-    /// Sees a version's legal hold in its headers.
-    SeeLegalHold,
-    /// Makes a bucket with object lock.
-    BucketLock,
-    /// Makes a bucket with versioning.
-    BucketVersioning,
-    /// Makes a bucket with an ownership of its own.
-    BucketOwnership,
+macro_rules! extras {
+    ($($(#[$meaning:meta])* $extra:ident = $action:literal;)*) => {
+        /// Rights a request needs on top of its operation's.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Extra {
+            $($(#[$meaning])* $extra,)*
+        }
+
+        impl Extra {
+            /// Every one.
+            #[cfg(test)]
+            const ALL: &[Self] = &[$(Self::$extra),*];
+
+            /// The action it needs.
+            pub(super) const fn action(self) -> &'static str {
+                match self {
+                    $(Self::$extra => concat!("s3:", $action),)*
+                }
+            }
+        }
+    };
 }
 
-impl Extra {
-    /// Every one.
-    #[cfg(test)]
-    const ALL: [Self; 15] = [
-        Self::Tags,
-        Self::SourceTags,
-        Self::Retention,
-        Self::LegalHold,
-        Self::ObjectAcl,
-        Self::BucketAcl,
-        Self::Bypass,
-        Self::Attributes,
-        Self::VersionAttributes,
-        Self::Absence,
-        Self::SeeRetention,
-        Self::SeeLegalHold,
-        Self::BucketLock,
-        Self::BucketVersioning,
-        Self::BucketOwnership,
-    ];
-
-    /// The action it needs.
-    pub(super) const fn action(self) -> &'static str {
-        match self {
-            Self::Tags => "s3:PutObjectTagging",
-            Self::SourceTags => "s3:GetObjectTagging",
-            Self::Retention => "s3:PutObjectRetention",
-            Self::LegalHold => "s3:PutObjectLegalHold",
-            Self::ObjectAcl => "s3:PutObjectAcl",
-            Self::BucketAcl => "s3:PutBucketAcl",
-            Self::Bypass => "s3:BypassGovernanceRetention",
-            Self::Attributes => "s3:GetObjectAttributes",
-            Self::VersionAttributes => "s3:GetObjectVersionAttributes",
-            Self::Absence => "s3:ListBucket",
-            Self::SeeRetention => "s3:GetObjectRetention",
-            Self::SeeLegalHold => "s3:GetObjectLegalHold",
-            Self::BucketLock => "s3:PutBucketObjectLockConfiguration",
-            Self::BucketVersioning => "s3:PutBucketVersioning",
-            Self::BucketOwnership => "s3:PutBucketOwnershipControls",
-        }
-    }
+extras! {
+    /// Sets tags with the object.
+    Tags = "PutObjectTagging";
+    /// Reads the source's tags in a copy.
+    SourceTags = "GetObjectTagging";
+    /// Sets a retention with the object.
+    Retention = "PutObjectRetention";
+    /// Sets a legal hold with the object.
+    LegalHold = "PutObjectLegalHold";
+    /// Names a canned ACL with the object.
+    ObjectAcl = "PutObjectAcl";
+    /// Names a canned ACL with the bucket.
+    BucketAcl = "PutBucketAcl";
+    /// Lifts a governance retention.
+    Bypass = "BypassGovernanceRetention";
+    /// Reads an object's attributes.
+    Attributes = "GetObjectAttributes";
+    /// Reads a version's attributes.
+    VersionAttributes = "GetObjectVersionAttributes";
+    /// Learns that a key does not exist.
+    Absence = "ListBucket";
+    /// Sees a version's retention in its headers.
+    SeeRetention = "GetObjectRetention";
+    /// Sees a version's legal hold in its headers.
+    SeeLegalHold = "GetObjectLegalHold";
+    /// Makes a bucket with object lock.
+    BucketLock = "PutBucketObjectLockConfiguration";
+    /// Makes a bucket with versioning.
+    BucketVersioning = "PutBucketVersioning";
+    /// Makes a bucket with an ownership of its own.
+    BucketOwnership = "PutBucketOwnershipControls";
 }
 
 macro_rules! operations {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures::stream::{BoxStream, Stream, StreamExt};
 use s3s::dto::StreamingBlob;
-use s3s::stream::{ByteStream, RemainingLength};
+use s3s::stream::{ByteStream, DynByteStream, RemainingLength};
 use s3s::{Body, StdError};
 
 /// A value of which all bytes are at hand.
@@ -17,13 +17,14 @@ pub(super) fn whole(bytes: Bytes) -> StreamingBlob {
 
 /// A value that is read while it is sent. An error in it aborts the connection, because the status
 /// and the length are already sent.
-pub(super) fn pieces<S, E>(stream: S, len: u64) -> StreamingBlob
+pub(super) fn pieces<S, E>(stream: S, len: u64) -> Body
 where
     S: Stream<Item = Result<Bytes, E>> + Send + 'static,
     E: std::error::Error + Send + Sync + 'static,
 {
     let stream = stream.map(|piece| piece.map_err(|error| Box::new(error) as StdError)).boxed();
-    StreamingBlob::new(Pieces { stream: Mutex::new(stream), remaining: len })
+    let pieces: DynByteStream = Box::pin(Pieces { stream: Mutex::new(stream), remaining: len });
+    Body::from(pieces)
 }
 
 /// A stream with the number of bytes still to come. The mutex is never locked, it only makes the

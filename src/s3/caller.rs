@@ -137,11 +137,9 @@ at_version!(
     DeleteObjectTaggingInput,
     GetObjectAclInput,
     GetObjectAttributesInput,
-    GetObjectInput,
     GetObjectLegalHoldInput,
     GetObjectRetentionInput,
     GetObjectTaggingInput,
-    HeadObjectInput,
     PutObjectAclInput,
     PutObjectLegalHoldInput,
     PutObjectRetentionInput,
@@ -167,11 +165,16 @@ pub(super) struct Access {
 }
 
 impl Caller {
+    /// A principal, asking.
+    pub(super) fn new(principal: Principal, context: Context) -> Self {
+        Self { principal, context }
+    }
+
     /// The caller that the gate wrote into a request.
     pub(super) fn of(extensions: &Extensions) -> S3Result<Self> {
         let principal = extensions.get::<Principal>().cloned().ok_or_else(access_denied)?;
         let context = extensions.get::<Context>().cloned().unwrap_or_default();
-        Ok(Self { principal, context })
+        Ok(Self::new(principal, context))
     }
 
     /// The principal's name.
@@ -225,7 +228,7 @@ impl Wire {
         self.at_named(caller, operation, target)
     }
 
-    /// A caller at the bucket of a key that stands elsewhere in the message.
+    /// A caller at the bucket of a key that is named in another way.
     pub(super) fn at_named(
         &self,
         caller: Caller,

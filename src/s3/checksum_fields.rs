@@ -100,9 +100,14 @@ pub(super) fn parse_coverage(name: &ChecksumType) -> S3Result<Coverage> {
 }
 
 /// A coverage as S3 names it.
-pub(super) fn coverage_name(coverage: Coverage) -> ChecksumType {
-    ChecksumType::from_static(match coverage {
+pub(super) fn coverage_text(coverage: Coverage) -> &'static str {
+    match coverage {
         Coverage::FullObject => ChecksumType::FULL_OBJECT,
         Coverage::Composite => ChecksumType::COMPOSITE,
-    })
+    }
+}
+
+/// A coverage as s3s' messages have it.
+pub(super) fn coverage_name(coverage: Coverage) -> ChecksumType {
+    ChecksumType::from_static(coverage_text(coverage))
 }

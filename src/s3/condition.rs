@@ -115,7 +115,7 @@ pub(super) fn check_read(conditions: &ReadConditions, info: &ObjectInfo) -> S3Re
 
 fn validators(info: &ObjectInfo) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    insert_text(&mut headers, ETAG, format!("\"{}\"", info.etag));
+    insert_text(&mut headers, ETAG, info.etag.quoted());
     insert_text(&mut headers, LAST_MODIFIED, http_date(info.last_modified_ms));
     if let Some(version) = info.version {
         insert_text(&mut headers, X_AMZ_VERSION_ID, version.to_string());

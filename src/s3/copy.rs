@@ -9,10 +9,10 @@ use super::action::Extra;
 use super::caller::{Caller, ObjectName};
 use super::checksum_fields::{ChecksumFields, coverage_name, parse_algorithm, set_checksum_fields};
 use super::condition::{read_conditions, write_conditions};
-use super::get::part_number;
 use super::multipart::parse_upload;
 use super::properties::{content_headers, made_version, timestamp, user_metadata};
 use super::put::{AskedLock, asked_tags, lock_request};
+use super::read::part_number;
 use super::refusal::{
     check_encryption, check_object_acl, encryption, parse_storage_class, refuse_encryption,
     refuse_unbuilt,
@@ -20,7 +20,7 @@ use super::refusal::{
 use super::{Wire, action};
 use crate::objects::{
     ByteRange, Copy, CopyPart, Encryption, MetadataDirective as KeptMetadata, Object, ObjectError,
-    TaggingDirective as KeptTags,
+    RETRIES_MAX, TaggingDirective as KeptTags,
 };
 
 macro_rules! source_conditions {
@@ -86,9 +86,19 @@ pub(super) async fn copy_object(
         lock: lock_request(&access, &input.key, lock)?,
         key: input.key,
     };
-    let expected = input.expected_source_bucket_owner.as_deref();
-    let source = find(wire, access.caller.clone(), &input.copy_source, expected, rights).await?;
-    let copied = access.bucket.copy(&source, copy).await?;
+    let mut source = Source {
+        caller: &access.caller,
+        name: &input.copy_source,
+        expected_owner: input.expected_source_bucket_owner.as_deref(),
+        rights,
+        looks_left: RETRIES_MAX,
+    };
+    let copied = loop {
+        match access.bucket.copy(&source.find(wire).await?, copy.clone()).await {
+            Err(ObjectError::ContentGone) => {}
+            copied => break copied?,
+        }
+    };
 
     let mut result = CopyObjectResult {
         checksum_type: copied.checksum.as_ref().map(|checksum| coverage_name(checksum.coverage)),
@@ -124,10 +134,19 @@ pub(super) async fn upload_part_copy(
         source_conditions: source_conditions!(input),
         key: input.key,
     };
-    let expected = input.expected_source_bucket_owner.as_deref();
-    let caller = access.caller.clone();
-    let source = find(wire, caller, &input.copy_source, expected, SourceRights::Content).await?;
-    let copied = access.bucket.copy_part(&source, copy).await?;
+    let mut source = Source {
+        caller: &access.caller,
+        name: &input.copy_source,
+        expected_owner: input.expected_source_bucket_owner.as_deref(),
+        rights: SourceRights::Content,
+        looks_left: RETRIES_MAX,
+    };
+    let copied = loop {
+        match access.bucket.copy_part(&source.find(wire).await?, copy.clone()).await {
+            Err(ObjectError::ContentGone) => {}
+            copied => break copied?,
+        }
+    };
 
     let mut result = CopyPartResult {
         e_tag: Some(ETag::Strong(copied.part.etag.to_string())),
@@ -152,31 +171,37 @@ enum SourceRights {
     ContentAndTags,
 }
 
-/// Finds the source of a copy, for a caller who may read it.
-async fn find(
-    wire: &Wire,
-    caller: Caller,
-    source: &CopySource,
-    expected_owner: Option<&str>,
+/// The source of a copy, as the request names it.
+struct Source<'a> {
+    caller: &'a Caller,
+    name: &'a CopySource,
+    expected_owner: Option<&'a str>,
     rights: SourceRights,
-) -> S3Result<Object> {
-    let CopySource::Bucket { bucket, key, version_id } = source else {
-        return Err(s3_error!(NotImplemented, "Access points are not implemented"));
-    };
-    let version = version_id.as_deref();
-    let name = ObjectName { bucket, key, version, expected_owner };
-    let access = wire.at_named(caller, action::COPY_SOURCE, name)?;
-    let object = match access.bucket.copy_source(key, access.version).await {
-        Err(ObjectError::NoSuchKey { marker }) => {
-            access.also(Extra::Absence, key)?;
-            return Err(ObjectError::NoSuchKey { marker }.into());
+    looks_left: usize,
+}
+
+impl Source<'_> {
+    /// Finds it, for a caller who may read it; again, when what was found went before it was copied.
+    async fn find(&mut self, wire: &Wire) -> S3Result<Object> {
+        self.looks_left = self.looks_left.checked_sub(1).ok_or(ObjectError::OperationAborted)?;
+        let CopySource::Bucket { bucket, key, version_id } = self.name else {
+            return Err(s3_error!(NotImplemented, "Access points are not implemented"));
+        };
+        let version = version_id.as_deref();
+        let name = ObjectName { bucket, key, version, expected_owner: self.expected_owner };
+        let access = wire.at_named(self.caller.clone(), action::COPY_SOURCE, name)?;
+        let object = match access.bucket.copy_source(key, access.version).await {
+            Err(ObjectError::NoSuchKey { marker }) => {
+                access.also(Extra::Absence, key)?;
+                return Err(ObjectError::NoSuchKey { marker }.into());
+            }
+            found => found?,
+        };
+        if self.rights == SourceRights::ContentAndTags && !object.info().meta.tags.is_empty() {
+            access.also(Extra::SourceTags, key)?;
         }
-        found => found?,
-    };
-    if rights == SourceRights::ContentAndTags && !object.info().meta.tags.is_empty() {
-        access.also(Extra::SourceTags, key)?;
+        Ok(object)
     }
-    Ok(object)
 }
 
 /// `If-Match` and `If-None-Match` at the target, which s3s' message lacks.

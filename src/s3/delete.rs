@@ -10,6 +10,7 @@ use super::condition::{match_pattern, tag_pattern};
 use super::lock::bypass;
 use super::properties::time_ms;
 use super::refusal::refuse_unbuilt;
+use super::service::telling_keys;
 use super::{Wire, action};
 use crate::objects::{self, DELETE_KEYS_MAX, DeleteConditions, Deleted};
 
@@ -69,7 +70,7 @@ pub(super) async fn delete_objects(
             Err(error) => errors.push(shown_error(name, &error.into())),
         }
     }
-    Ok(S3Response::new(DeleteObjectsOutput {
+    Ok(telling_keys(DeleteObjectsOutput {
         deleted: (!shown.is_empty()).then_some(shown),
         errors: (!errors.is_empty()).then_some(errors),
         request_charged: None,

@@ -1,10 +1,15 @@
-//! `encoding-type=url`: how keys travel in XML that cannot hold every character.
+//! How keys travel in XML that cannot hold every character.
 //!
-//! Everything but unreserved characters and `/` is percent-encoded, so that a delimiter listing
-//! keeps its shape and clients that decode `+` as a space and clients that do not agree.
+//! - With `encoding-type=url` everything but unreserved characters and `/` is percent-encoded, so
+//!   that a delimiter listing keeps its shape and clients that decode `+` as a space and clients
+//!   that do not agree.
+//! - Without, what a parser would change or refuse is a character reference: a carriage return comes
+//!   back exactly. What XML 1.0 refuses in that form too is readable for lenient parsers only.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
+use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::EncodingType;
 use s3s::{S3Result, s3_error};
@@ -50,9 +55,43 @@ impl KeyEncoding {
     }
 }
 
+/// A document with a reference for each character that must not stand in one as it is. The markup
+/// itself has none.
+pub(super) fn with_references(document: Bytes) -> Bytes {
+    let unfit = |letter: char| matches!(letter, '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
+    let Ok(text) = std::str::from_utf8(&document) else { return document };
+    if !text.contains(unfit) {
+        return document;
+    }
+    let mut fit = String::with_capacity(text.len() + 64);
+    for letter in text.chars() {
+        if unfit(letter) {
+            let _ = write!(fit, "&#{};", u32::from(letter));
+        } else {
+            fit.push(letter);
+        }
+    }
+    fit.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_document_cannot_hold_is_a_reference() {
+        for (key, written) in [
+            ("a\rb\r\n", "a&#13;b&#13;\n"),
+            ("\0\u{1}\u{8}\t\n\u{b}\u{1f} ", "&#0;&#1;&#8;\t\n&#11;&#31; "),
+            ("\u{7f}\u{85}ä\u{fffd}\u{fffe}\u{ffff}", "\u{7f}\u{85}ä\u{fffd}&#65534;&#65535;"),
+            ("plain", "plain"),
+        ] {
+            let document = Bytes::from(format!("<Key>{key}</Key>"));
+            assert_eq!(with_references(document), format!("<Key>{written}</Key>"));
+        }
+        let no_text = Bytes::from_static(b"\xff\r");
+        assert_eq!(with_references(no_text.clone()), no_text);
+    }
 
     #[test]
     fn url_encoding_keeps_slashes_and_unreserved_characters_only() {

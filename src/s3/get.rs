@@ -1,267 +1,156 @@
-//! Reading: `GetObject` and `HeadObject`, which answer the same headers.
+//! Reading: the answer of `GetObject` and of `HeadObject`, which has the same headers.
 
 use std::ops::Range;
 
 use futures::StreamExt as _;
 use futures::stream;
-use http::HeaderMap;
 use http::header::{
-    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, EXPIRES,
-    IF_RANGE,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE,
+    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES, IF_RANGE, LAST_MODIFIED,
 };
-use s3s::dto::*;
-use s3s::header::X_AMZ_TAGGING_COUNT;
-use s3s::{S3Request, S3Response, S3Result, s3_error};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use s3s::header::{
+    X_AMZ_CHECKSUM_TYPE, X_AMZ_MP_PARTS_COUNT, X_AMZ_OBJECT_LOCK_LEGAL_HOLD,
+    X_AMZ_OBJECT_LOCK_MODE, X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE, X_AMZ_SERVER_SIDE_ENCRYPTION,
+    X_AMZ_STORAGE_CLASS, X_AMZ_TAGGING_COUNT, X_AMZ_VERSION_ID, X_AMZ_WEBSITE_REDIRECT_LOCATION,
+};
+use s3s::{Body, HttpResponse, S3ErrorCode, S3Result, s3_error};
 
 use super::action::Extra;
 use super::caller::Access;
-use super::checksum_fields::{ChecksumFields, coverage_name, digest_text, set_checksum_fields};
-use super::condition::{check_read, range_stands, read_conditions};
+use super::checksum_fields::{coverage_text, digest_text};
+use super::condition::{check_read, range_stands};
 use super::error::insert_text;
-use super::lock::{legal_hold_status, mode_name};
-use super::properties::{
-    self, DEFAULT_CONTENT_TYPE, exact_timestamp, expires_header, shown_metadata, timestamp,
-};
-use super::refusal::{encryption, refuse_encryption, refuse_unbuilt};
-use super::service::PartialHead;
-use super::{Wire, action, body};
-use crate::objects::{ByteRange, Object, ObjectError, ObjectInfo, PARTS_MAX, ReadConditions};
+use super::lock::{hold_name, mode_name};
+use super::properties::{DEFAULT_CONTENT_TYPE, encoded_words, http_date, iso_date};
+use super::read::{ChecksumDisplay, Read, ReadKind, ReadRequest, Selection};
+use super::refusal::{refuse_encryption, refuse_unbuilt};
+use super::{Wire, body};
+use crate::checksum::{Algorithm, Coverage};
+use crate::objects::{Encryption, LegalHold, ObjectError, ObjectInfo, StorageClass, ValueReader};
 
 /// Up to here a value is read at once and sent in one write with its head.
 const WHOLE_BYTES_MAX: u64 = 64 * 1024;
+/// Room for the headers of most answers, those of the response stage included.
+const HEADERS_USUAL: usize = 12;
 
-/// What part of an object is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Selection {
-    /// All of it.
-    Whole,
-    /// A range of bytes.
-    Bytes(ByteRange),
-    /// A part of its upload.
-    Part(u16),
-}
-
-/// Are checksums asked for?
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ChecksumDisplay {
-    Hidden,
-    Shown,
-}
-
-/// A read as both messages ask for it.
-struct Read {
-    conditions: ReadConditions,
-    selection: Selection,
-    checksums: ChecksumDisplay,
-}
-
-macro_rules! read_of {
-    ($input:expr) => {{
-        let input = &$input;
-        Read {
-            conditions: read_conditions(
-                input.if_match.as_ref(),
-                input.if_none_match.as_ref(),
-                input.if_modified_since.as_ref(),
-                input.if_unmodified_since.as_ref(),
-            ),
-            selection: select(input.range, input.part_number)?,
-            checksums: display(input.checksum_mode.as_ref())?,
-        }
-    }};
+/// Answers a read.
+pub(super) async fn answer(wire: &Wire, request: &ReadRequest<'_>) -> S3Result<HttpResponse> {
+    let access = wire
+        .at_named(request.caller(), request.kind.operation(), request.name()?)
+        .map_err(|error| match error.code() {
+            S3ErrorCode::NoSuchBucket if !s3s::path::check_bucket_name(request.bucket) => {
+                s3_error!(InvalidBucketName)
+            }
+            _ => error,
+        })?;
+    refuse_unbuilt(request.headers)?;
+    refuse_encryption(request.headers)?;
+    let read = request.read()?;
+    let object = access.object(request.key).await?;
+    let info = object.info();
+    check_read(&read.conditions, info)?;
+    let view = View::of(info, &read, request.headers)?;
+    let range = view.cut.range.clone();
+    let headers = head(&access, &view, read);
+    let body = match request.kind {
+        ReadKind::Get => stream_of(object.into_reader(range)).await?,
+        ReadKind::Head => Body::empty(),
+    };
+    let mut response = HttpResponse::new(body);
+    if headers.contains_key(CONTENT_RANGE) {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
+    *response.headers_mut() = headers;
+    Ok(response)
 }
 
 /// What a read shows of an object.
 struct View<'a> {
     info: &'a ObjectInfo,
-    /// The bytes that are sent.
-    range: Range<u64>,
-    content_range: Option<String>,
-    checksum: ChecksumFields,
-    checksum_type: Option<ChecksumType>,
-    parts_count: Option<i32>,
-    lock: LockFields,
+    cut: Cut,
+    checksum: Option<ShownChecksum>,
+    parts_count: Option<usize>,
 }
 
-/// A lock as headers show it, to those who may see it.
-#[derive(Default)]
-struct LockFields {
-    mode: Option<ObjectLockMode>,
-    until: Option<Timestamp>,
-    legal_hold: Option<ObjectLockLegalHoldStatus>,
-}
-
-macro_rules! output_of {
-    ($output:ident, $view:expr) => {{
-        let view: View<'_> = $view;
-        let kept = &view.info.meta.headers;
-        let mut output = $output {
-            accept_ranges: Some("bytes".to_owned()),
-            cache_control: kept.cache_control.clone(),
-            checksum_type: view.checksum_type,
-            content_disposition: kept.content_disposition.clone(),
-            content_encoding: kept.content_encoding.clone(),
-            content_language: kept.content_language.clone(),
-            content_length: Some(properties::size(view.range.end - view.range.start)),
-            content_range: view.content_range,
-            content_type: Some(
-                kept.content_type.clone().unwrap_or_else(|| DEFAULT_CONTENT_TYPE.to_owned()),
-            ),
-            e_tag: Some(ETag::Strong(view.info.etag.to_string())),
-            last_modified: Some(timestamp(view.info.last_modified_ms)),
-            metadata: shown_metadata(&view.info.meta.user_metadata),
-            object_lock_legal_hold_status: view.lock.legal_hold,
-            object_lock_mode: view.lock.mode,
-            object_lock_retain_until_date: view.lock.until,
-            parts_count: view.parts_count,
-            server_side_encryption: encryption(),
-            storage_class: shown_class(view.info),
-            version_id: view.info.version.map(|version| version.to_string()),
-            website_redirect_location: kept.website_redirect.clone(),
-            ..Default::default()
+impl<'a> View<'a> {
+    /// Decides what is shown.
+    fn of(info: &'a ObjectInfo, read: &Read, headers: &HeaderMap) -> S3Result<Self> {
+        let selection = match read.selection {
+            Selection::Bytes(_) if !range_stands(headers.get(IF_RANGE), info) => Selection::Whole,
+            selection => selection,
         };
-        set_checksum_fields!(output, view.checksum);
-        output
-    }};
-}
-
-/// `GetObject`.
-pub(super) async fn get_object(
-    wire: &Wire,
-    request: S3Request<GetObjectInput>,
-) -> S3Result<S3Response<GetObjectOutput>> {
-    let access = wire.at_object(&request, action::GET_OBJECT)?;
-    refuse_unbuilt(&request.headers)?;
-    refuse_encryption(&request.headers)?;
-    let read = read_of!(request.input);
-    let object = access.object(&request.input.key).await?;
-    let view = view(&access, &object, read, &request.headers)?;
-    let range = view.range.clone();
-
-    let mut output = output_of!(GetObjectOutput, view);
-    output.tag_count = tag_count(&access, object.info());
-    output.body = Some(open(&object, range).await?);
-    let headers = match request.input.response_expires {
-        // s3s writes the override, and what is set here would win over it.
-        Some(_) => HeaderMap::new(),
-        None => expires_header(object.info().meta.headers.expires.as_deref()),
-    };
-    Ok(S3Response::with_headers(output, headers))
-}
-
-/// `HeadObject`.
-pub(super) async fn head_object(
-    wire: &Wire,
-    request: S3Request<HeadObjectInput>,
-) -> S3Result<S3Response<HeadObjectOutput>> {
-    let access = wire.at_object(&request, action::HEAD_OBJECT)?;
-    refuse_unbuilt(&request.headers)?;
-    refuse_encryption(&request.headers)?;
-    let read = read_of!(request.input);
-    let object = access.object(&request.input.key).await?;
-    let view = view(&access, &object, read, &request.headers)?;
-
-    let output = output_of!(HeadObjectOutput, view);
-    let is_partial = output.content_range.is_some();
-    let mut headers = expires_header(object.info().meta.headers.expires.as_deref());
-    if let Some(count) = tag_count(&access, object.info()) {
-        insert_text(&mut headers, X_AMZ_TAGGING_COUNT, count.to_string());
+        Ok(Self {
+            info,
+            cut: cut(info, selection)?,
+            checksum: match read.checksums {
+                ChecksumDisplay::Shown => shown_checksum(info, selection),
+                ChecksumDisplay::Hidden => None,
+            },
+            parts_count: match selection {
+                Selection::Part(_) => info.parts_count(),
+                _ => None,
+            },
+        })
     }
-    headers.extend(overrides(request.input));
-    let mut response = S3Response::with_headers(output, headers);
-    if is_partial {
-        response.extensions.insert(PartialHead);
-    }
-    Ok(response)
 }
 
-/// `response-*` of a HEAD; s3s writes those of a GET itself.
-fn overrides(input: HeadObjectInput) -> HeaderMap {
-    let expires = input.response_expires.as_ref().map(properties::time_ms);
-    let mut headers = HeaderMap::new();
+/// The headers of the answer.
+fn head(access: &Access, view: &View<'_>, read: Read) -> HeaderMap {
+    let info = view.info;
+    let kept = &info.meta.headers;
+    let mut headers = HeaderMap::with_capacity(HEADERS_USUAL);
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    let len = view.cut.range.end - view.cut.range.start;
+    insert_text(&mut headers, CONTENT_LENGTH, len.to_string());
+    insert_text(&mut headers, ETAG, info.etag.quoted());
+    insert_text(&mut headers, LAST_MODIFIED, http_date(info.last_modified_ms));
+    let Encryption::Aes256 = info.meta.encryption;
+    headers.insert(X_AMZ_SERVER_SIDE_ENCRYPTION, HeaderValue::from_static("AES256"));
+    if let Some(range) = &view.cut.content_range {
+        insert_text(&mut headers, CONTENT_RANGE, range.clone());
+    }
+    if kept.content_type.is_none() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(DEFAULT_CONTENT_TYPE));
+    }
     for (name, text) in [
-        (CACHE_CONTROL, input.response_cache_control),
-        (CONTENT_DISPOSITION, input.response_content_disposition),
-        (CONTENT_ENCODING, input.response_content_encoding),
-        (CONTENT_LANGUAGE, input.response_content_language),
-        (CONTENT_TYPE, input.response_content_type),
-        (EXPIRES, expires.map(properties::http_date)),
+        (CONTENT_TYPE, &kept.content_type),
+        (CACHE_CONTROL, &kept.cache_control),
+        (CONTENT_DISPOSITION, &kept.content_disposition),
+        (CONTENT_ENCODING, &kept.content_encoding),
+        (CONTENT_LANGUAGE, &kept.content_language),
+        (EXPIRES, &kept.expires),
+        (X_AMZ_WEBSITE_REDIRECT_LOCATION, &kept.website_redirect),
     ] {
         if let Some(text) = text {
-            insert_text(&mut headers, name, text);
+            insert_text(&mut headers, name, text.clone());
         }
     }
+    for (name, text) in &info.meta.user_metadata {
+        if let Ok(name) = HeaderName::try_from(["x-amz-meta-", name].concat()) {
+            insert_text(&mut headers, name, encoded_words(text));
+        }
+    }
+    if let Some(checksum) = &view.checksum {
+        let name = HeaderName::from_static(checksum.algorithm.header());
+        insert_text(&mut headers, name, checksum.text.clone());
+        insert_text(&mut headers, X_AMZ_CHECKSUM_TYPE, coverage_text(checksum.coverage).to_owned());
+    }
+    if let Some(count) = view.parts_count {
+        headers.insert(X_AMZ_MP_PARTS_COUNT, HeaderValue::from(count));
+    }
+    if let Some(version) = info.version {
+        insert_text(&mut headers, X_AMZ_VERSION_ID, version.to_string());
+    }
+    // S3 leaves the header out for the standard class.
+    if info.meta.storage_class != StorageClass::default() {
+        let name = HeaderValue::from_static(info.meta.storage_class.name());
+        headers.insert(X_AMZ_STORAGE_CLASS, name);
+    }
+    insert_tag_count(&mut headers, access, info);
+    insert_lock(&mut headers, access, info);
+    headers.extend(read.overrides.into_iter().map(|(name, value)| (Some(name), value)));
     headers
-}
-
-fn select(range: Option<s3s::dto::Range>, part: Option<i32>) -> S3Result<Selection> {
-    match (range, part) {
-        (Some(_), Some(_)) => Err(s3_error!(
-            InvalidRequest,
-            "Cannot specify both Range header and partNumber query parameter"
-        )),
-        (None, None) => Ok(Selection::Whole),
-        (Some(range), None) => Ok(Selection::Bytes(byte_range(range))),
-        (None, Some(number)) => Ok(Selection::Part(part_number(number)?)),
-    }
-}
-
-/// A range as the objects know it.
-pub(super) fn byte_range(range: s3s::dto::Range) -> ByteRange {
-    match range {
-        s3s::dto::Range::Int { first, last: Some(last) } => ByteRange::Between(first, last),
-        s3s::dto::Range::Int { first, last: None } => ByteRange::From(first),
-        s3s::dto::Range::Suffix { length } => ByteRange::Last(length),
-    }
-}
-
-/// A part's number within S3's limits.
-pub(super) fn part_number(number: i32) -> S3Result<u16> {
-    u16::try_from(number).ok().filter(|number| (1..=PARTS_MAX).contains(number)).ok_or_else(|| {
-        s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive")
-    })
-}
-
-fn display(mode: Option<&ChecksumMode>) -> S3Result<ChecksumDisplay> {
-    match mode.map(ChecksumMode::as_str) {
-        None => Ok(ChecksumDisplay::Hidden),
-        Some(text) if text.eq_ignore_ascii_case(ChecksumMode::ENABLED) => {
-            Ok(ChecksumDisplay::Shown)
-        }
-        Some(_) => Err(s3_error!(InvalidArgument, "x-amz-checksum-mode must be ENABLED")),
-    }
-}
-
-/// Checks the conditions and decides what is shown.
-fn view<'a>(
-    access: &Access,
-    object: &'a Object,
-    read: Read,
-    headers: &HeaderMap,
-) -> S3Result<View<'a>> {
-    let info = object.info();
-    check_read(&read.conditions, info)?;
-    let selection = match read.selection {
-        Selection::Bytes(_) if !range_stands(headers.get(IF_RANGE), info) => Selection::Whole,
-        selection => selection,
-    };
-    let shown = cut(info, selection)?;
-    let (checksum, checksum_type) = match read.checksums {
-        ChecksumDisplay::Shown => shown_checksum(info, selection),
-        ChecksumDisplay::Hidden => Default::default(),
-    };
-    Ok(View {
-        info,
-        content_range: shown.content_range,
-        range: shown.range,
-        checksum,
-        checksum_type,
-        parts_count: match selection {
-            Selection::Part(_) => info.parts_count().and_then(|count| i32::try_from(count).ok()),
-            _ => None,
-        },
-        lock: lock_fields(access, info),
-    })
 }
 
 /// The bytes that are sent, and the header that says which they are.
@@ -285,12 +174,17 @@ fn cut(info: &ObjectInfo, selection: Selection) -> Result<Cut, ObjectError> {
     Ok(Cut { range, content_range })
 }
 
+/// A checksum as headers show it.
+#[derive(Debug, PartialEq, Eq)]
+struct ShownChecksum {
+    algorithm: Algorithm,
+    coverage: Coverage,
+    text: String,
+}
+
 /// The checksum that covers exactly what is sent, if one does.
-fn shown_checksum(
-    info: &ObjectInfo,
-    selection: Selection,
-) -> (ChecksumFields, Option<ChecksumType>) {
-    let Some(checksum) = &info.meta.checksum else { return Default::default() };
+fn shown_checksum(info: &ObjectInfo, selection: Selection) -> Option<ShownChecksum> {
+    let checksum = info.meta.checksum.as_ref()?;
     let text = match selection {
         Selection::Bytes(_) => None,
         Selection::Whole => Some(checksum.text()),
@@ -299,49 +193,42 @@ fn shown_checksum(
             Ok((None, _)) => Some(digest_text(&checksum.digest)),
             Err(_) => None,
         },
-    };
-    let Some(text) = text else { return Default::default() };
-    (ChecksumFields::with(checksum.algorithm, text), Some(coverage_name(checksum.coverage)))
+    }?;
+    Some(ShownChecksum { algorithm: checksum.algorithm, coverage: checksum.coverage, text })
 }
 
-fn lock_fields(access: &Access, info: &ObjectInfo) -> LockFields {
-    let Some(lock) = info.lock else { return LockFields::default() };
-    let mut fields = LockFields::default();
+/// Shows a lock to those who may see it.
+fn insert_lock(headers: &mut HeaderMap, access: &Access, info: &ObjectInfo) {
+    let Some(lock) = info.lock else { return };
     if let Some(retention) = lock.retention
         && access.also(Extra::SeeRetention, &info.key).is_ok()
     {
-        fields.mode = Some(ObjectLockMode::from_static(mode_name(retention.mode)));
-        fields.until = Some(exact_timestamp(retention.until_ms));
+        let mode = HeaderValue::from_static(mode_name(retention.mode));
+        headers.insert(X_AMZ_OBJECT_LOCK_MODE, mode);
+        let until = iso_date(retention.until_ms);
+        insert_text(headers, X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE, until);
     }
-    // A lock without a retention was made by setting the hold, so "off" is an answer too.
-    let hold_was_set = lock.legal_hold || lock.retention.is_none();
-    if hold_was_set && access.also(Extra::SeeLegalHold, &info.key).is_ok() {
-        fields.legal_hold = Some(legal_hold_status(lock.legal_hold));
+    if lock.legal_hold != LegalHold::NeverSet && access.also(Extra::SeeLegalHold, &info.key).is_ok()
+    {
+        let hold = HeaderValue::from_static(hold_name(lock.legal_hold == LegalHold::On));
+        headers.insert(X_AMZ_OBJECT_LOCK_LEGAL_HOLD, hold);
     }
-    fields
 }
 
-fn tag_count(access: &Access, info: &ObjectInfo) -> Option<i32> {
+/// Shows how many tags there are to those who may see them.
+fn insert_tag_count(headers: &mut HeaderMap, access: &Access, info: &ObjectInfo) {
     let count = info.meta.tags.tags().len();
-    let shown = count > 0 && access.also(Extra::SourceTags, &info.key).is_ok();
-    shown.then(|| i32::try_from(count).ok()).flatten()
+    if count > 0 && access.also(Extra::SourceTags, &info.key).is_ok() {
+        headers.insert(X_AMZ_TAGGING_COUNT, HeaderValue::from(count));
+    }
 }
 
-/// S3 leaves the header out for the standard class.
-fn shown_class(info: &ObjectInfo) -> Option<StorageClass> {
-    let class = info.meta.storage_class;
-    (class != crate::objects::StorageClass::default())
-        .then(|| StorageClass::from_static(class.name()))
-}
-
-/// The bytes of a range. The first piece is read before the answer begins, so that a failure to
+/// The bytes that are sent. The first piece is read before the answer begins, so that a failure to
 /// read it still has a status of its own.
-async fn open(object: &Object, range: Range<u64>) -> S3Result<StreamingBlob> {
-    let len = range.end - range.start;
-    let mut reader = object.open(range);
+async fn stream_of(mut reader: ValueReader) -> S3Result<Body> {
+    let len = reader.remaining();
     if len <= WHOLE_BYTES_MAX {
-        let bytes = reader.collect().await.map_err(ObjectError::from)?;
-        return Ok(body::whole(bytes));
+        return Ok(Body::from(reader.collect().await.map_err(ObjectError::from)?));
     }
     let first = reader.next().await.transpose().map_err(ObjectError::from)?;
     let rest = reader.into_stream().map(|piece| piece.map_err(ObjectError::from));
@@ -351,8 +238,7 @@ async fn open(object: &Object, range: Range<u64>) -> S3Result<StreamingBlob> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checksum::{Algorithm, Coverage};
-    use crate::objects::{self, Checksum, ObjectMeta};
+    use crate::objects::{self, ByteRange, Checksum, ObjectMeta};
 
     fn info(size: u64) -> ObjectInfo {
         ObjectInfo {
@@ -389,21 +275,12 @@ mod tests {
     #[test]
     fn checksums_cover_what_is_sent_or_are_left_out() {
         let info = info(10);
-        let (fields, coverage) = shown_checksum(&info, Selection::Whole);
-        assert_eq!(fields.crc32.as_deref(), Some("AAAAAQ=="));
-        assert_eq!(coverage, Some(coverage_name(Coverage::FullObject)));
-        let (fields, coverage) = shown_checksum(&info, Selection::Bytes(ByteRange::From(0)));
-        assert_eq!((fields, coverage), Default::default());
-    }
-
-    #[test]
-    fn a_range_and_a_part_exclude_each_other() {
-        let range = s3s::dto::Range::Suffix { length: 1 };
-        assert!(select(Some(range), Some(1)).is_err());
-        assert_eq!(select(None, Some(10_000)).unwrap(), Selection::Part(10_000));
-        assert_eq!(select(None, None).unwrap(), Selection::Whole);
-        for number in [0, -1, 10_001] {
-            assert!(select(None, Some(number)).is_err(), "{number}");
-        }
+        let whole = ShownChecksum {
+            algorithm: Algorithm::Crc32,
+            coverage: Coverage::FullObject,
+            text: "AAAAAQ==".into(),
+        };
+        assert_eq!(shown_checksum(&info, Selection::Whole), Some(whole));
+        assert_eq!(shown_checksum(&info, Selection::Bytes(ByteRange::From(0))), None);
     }
 }

@@ -9,7 +9,7 @@ use super::encoding::KeyEncoding;
 use super::list_versions_xml::{Row, VersionsDocument};
 use super::multipart::algorithm_name;
 use super::properties::{size, timestamp};
-use super::service::Document;
+use super::service::{Document, telling_keys};
 use super::{Wire, action};
 use crate::objects::{
     List, ListItem, ListPage, PAGE_ITEMS_MAX, PageToken, VersionList, VersionMarker,
@@ -37,7 +37,7 @@ pub(super) async fn list_objects(
     let owner = Some(owner_of(access.bucket.owner()));
     // Without a delimiter S3 leaves it to the client to go on after the last key.
     let next = page.next.as_ref().filter(|_| !list.delimiter.is_empty());
-    Ok(S3Response::new(ListObjectsOutput {
+    Ok(telling_keys(ListObjectsOutput {
         name: Some(input.bucket),
         prefix: Some(encoding.write(&list.prefix)),
         marker: Some(encoding.write(&list.after)),
@@ -76,7 +76,7 @@ pub(super) async fn list_objects_v2(
     };
 
     let owner = input.fetch_owner.unwrap_or(false).then(|| owner_of(access.bucket.owner()));
-    Ok(S3Response::new(ListObjectsV2Output {
+    Ok(telling_keys(ListObjectsV2Output {
         name: Some(input.bucket),
         prefix: Some(encoding.write(&list.prefix)),
         max_keys: i32::try_from(list.limit).ok(),
@@ -141,7 +141,7 @@ pub(super) async fn list_versions(
         rows: page.items.into_iter().map(shown).collect(),
         prefixes: common_prefixes(&page.prefixes, encoding).unwrap_or_default(),
     };
-    let mut response = S3Response::new(ListObjectVersionsOutput::default());
+    let mut response = telling_keys(ListObjectVersionsOutput::default());
     response.extensions.insert(Document(document.write()?));
     Ok(response)
 }

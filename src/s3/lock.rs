@@ -67,7 +67,7 @@ pub(super) async fn get_legal_hold(
 ) -> S3Result<S3Response<GetObjectLegalHoldOutput>> {
     let access = wire.at_object(&request, action::GET_OBJECT_LEGAL_HOLD)?;
     let hold = access.bucket.legal_hold(&request.input.key, access.version)?;
-    let status = Some(legal_hold_status(hold));
+    let status = Some(ObjectLockLegalHoldStatus::from_static(hold_name(hold)));
     Ok(S3Response::new(GetObjectLegalHoldOutput {
         legal_hold: Some(ObjectLockLegalHold { status }),
     }))
@@ -117,11 +117,11 @@ pub(super) fn mode_name(mode: RetentionMode) -> &'static str {
 }
 
 /// S3's word for a legal hold.
-pub(super) fn legal_hold_status(hold: bool) -> ObjectLockLegalHoldStatus {
-    ObjectLockLegalHoldStatus::from_static(match hold {
+pub(super) fn hold_name(hold: bool) -> &'static str {
+    match hold {
         true => ObjectLockLegalHoldStatus::ON,
         false => ObjectLockLegalHoldStatus::OFF,
-    })
+    }
 }
 
 fn malformed() -> S3Error {

@@ -2,6 +2,8 @@
 //!
 //! - An operation is one line below; its family's file converts the message, calls the objects and
 //!   converts the answer. No rule about objects lives here, and no name of s3s lives elsewhere.
+//! - The two reads, [`ReadKind`], are answered from the head that the gate verified, and do not go
+//!   through s3s.
 //! - Every operation learns its caller and its bucket through [`caller`], which asks
 //!   [`crate::iam::authorize`] for the action that the table in [`action`] names.
 //! - An operation or a header that is not built answers `NotImplemented`, never success.
@@ -26,6 +28,7 @@ mod lock;
 mod multipart;
 mod properties;
 mod put;
+mod read;
 mod refusal;
 mod service;
 #[cfg(test)]
@@ -36,11 +39,12 @@ mod unconfigured;
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result};
 
+pub use self::read::{ReadKind, ReadRequest};
 pub use self::service::{Service, service};
 use crate::objects::Objects;
 
 /// The adapter: the only implementation of s3s' trait.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Wire {
     objects: Objects,
 }
@@ -60,9 +64,9 @@ macro_rules! operations {
             }
         }
 
-        /// What is built, as the trait names it.
+        /// What is built, as the trait names it: the reads, which do not go through it, too.
         #[cfg(test)]
-        const BUILT: &[&str] = &[$(stringify!($operation)),*];
+        const BUILT: &[&str] = &["get_object", "head_object", $(stringify!($operation)),*];
     };
 }
 
@@ -101,7 +105,6 @@ operations! {
     get_bucket_tagging(GetBucketTaggingInput) -> GetBucketTaggingOutput = tagging::get_bucket_tags;
     get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput = bucket_settings::get_versioning;
     get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput = unconfigured::get_website;
-    get_object(GetObjectInput) -> GetObjectOutput = get::get_object;
     get_object_acl(GetObjectAclInput) -> GetObjectAclOutput = acl::get_object_acl;
     get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput = attributes::get_attributes;
     get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput = lock::get_legal_hold;
@@ -110,7 +113,6 @@ operations! {
     get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput = tagging::get_object_tags;
     get_public_access_block(GetPublicAccessBlockInput) -> GetPublicAccessBlockOutput = bucket_settings::get_public_access;
     head_bucket(HeadBucketInput) -> HeadBucketOutput = bucket::head;
-    head_object(HeadObjectInput) -> HeadObjectOutput = get::head_object;
     list_buckets(ListBucketsInput) -> ListBucketsOutput = bucket::list;
     list_multipart_uploads(ListMultipartUploadsInput) -> ListMultipartUploadsOutput = multipart::list_uploads;
     list_object_versions(ListObjectVersionsInput) -> ListObjectVersionsOutput = list::list_versions;

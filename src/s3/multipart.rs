@@ -12,11 +12,12 @@ use super::checksum_fields::{
 };
 use super::condition::write_conditions;
 use super::encoding::KeyEncoding;
-use super::get::part_number;
 use super::list::{common_prefixes, page_limit};
 use super::properties::{made_version, size, timestamp};
 use super::put::{attributes, promise, sdk_algorithm};
+use super::read::part_number;
 use super::refusal::{encryption, refuse_encryption, refuse_unbuilt};
+use super::service::telling_keys;
 use super::{Wire, action, body};
 use crate::checksum::{Algorithm, Coverage};
 use crate::objects::{
@@ -43,7 +44,7 @@ pub(super) async fn create(
             initiator: access.caller.name().to_owned(),
         })
         .await?;
-    Ok(S3Response::new(CreateMultipartUploadOutput {
+    Ok(telling_keys(CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
         checksum_algorithm: upload.checksum.map(|(algorithm, _)| algorithm_name(algorithm)),
         checksum_type: upload.checksum.map(|(_, coverage)| coverage_name(coverage)),
@@ -122,7 +123,7 @@ pub(super) async fn complete(
     if let Some(checksum) = &completed.checksum {
         set_checksum_fields!(output, ChecksumFields::with(checksum.algorithm, checksum.text()));
     }
-    Ok(S3Response::new(output))
+    Ok(telling_keys(output))
 }
 
 /// `AbortMultipartUpload`.
@@ -152,7 +153,7 @@ pub(super) async fn list_parts(
 
     let upload = page.upload;
     let last = page.parts.last().map_or(0, |part| part.number);
-    Ok(S3Response::new(ListPartsOutput {
+    Ok(telling_keys(ListPartsOutput {
         bucket: Some(input.bucket),
         checksum_algorithm: upload.checksum.map(|(algorithm, _)| algorithm_name(algorithm)),
         checksum_type: upload.checksum.map(|(_, coverage)| coverage_name(coverage)),
@@ -191,7 +192,7 @@ pub(super) async fn list_uploads(
         None => (None, None),
     };
     let owner = owner_of(access.bucket.owner());
-    Ok(S3Response::new(ListMultipartUploadsOutput {
+    Ok(telling_keys(ListMultipartUploadsOutput {
         bucket: Some(input.bucket),
         common_prefixes: common_prefixes(&page.prefixes, encoding),
         delimiter: (!delimiter.is_empty()).then(|| encoding.write(&delimiter)),

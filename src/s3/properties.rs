@@ -1,15 +1,19 @@
 //! What S3 keeps with an object in headers, and how times are written.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
-use http::header::EXPIRES;
 use s3s::dto::{Metadata, Timestamp, TimestampFormat};
 use s3s::{S3Request, S3Result, s3_error};
+use time::OffsetDateTime;
 
 use super::service::SetAside;
 use crate::objects::VersionId;
 
 /// What an object is served as when its writer did not say.
 pub(super) const DEFAULT_CONTENT_TYPE: &str = "binary/octet-stream";
+/// Bytes in an encoded word: their base64 and what frames it may have 75 letters.
+const WORD_BYTES_MAX: usize = 45;
 
 /// The content headers of a write.
 macro_rules! content_headers {
@@ -75,18 +79,21 @@ pub(super) fn user_metadata(metadata: Option<Metadata>) -> Vec<(String, String)>
     metadata
 }
 
-/// User metadata as s3s wants it; none when there is none.
-pub(super) fn shown_metadata(metadata: &[(String, String)]) -> Option<Metadata> {
-    (!metadata.is_empty()).then(|| metadata.iter().cloned().collect())
-}
-
-/// `Expires` as it was sent, which s3s could only write as a date.
-pub(super) fn expires_header(expires: Option<&str>) -> http::HeaderMap {
-    let mut headers = http::HeaderMap::new();
-    if let Some(value) = expires.and_then(|text| HeaderValue::from_str(text).ok()) {
-        headers.insert(EXPIRES, value);
+/// A text as a header can carry it: what is not printable ASCII becomes encoded words, as S3 sends
+/// user metadata ([RFC 2047](https://datatracker.ietf.org/doc/html/rfc2047)).
+pub(super) fn encoded_words(text: &str) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
     }
-    headers
+    let mut words = String::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at(rest.floor_char_boundary(WORD_BYTES_MAX));
+        let space = if words.is_empty() { "" } else { " " };
+        words.extend([space, "=?UTF-8?B?", &STANDARD.encode(piece), "?="]);
+        rest = after;
+    }
+    words
 }
 
 /// A time to show, in whole seconds as S3 shows them.
@@ -96,24 +103,60 @@ pub(super) fn timestamp(time_ms: u64) -> Timestamp {
 
 /// A time to the millisecond.
 pub(super) fn exact_timestamp(time_ms: u64) -> Timestamp {
+    date_time(time_ms).into()
+}
+
+fn date_time(time_ms: u64) -> OffsetDateTime {
     let nanos = i128::from(time_ms) * 1_000_000;
     // A time past the year 9999 can only be a client's retention date; it is shown as the last one.
     let last = time::macros::datetime!(9999-12-31 23:59:59 UTC);
-    time::OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(last).into()
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(last)
 }
 
 /// A client's time in ms since 1970; times before that are 0.
 pub(super) fn time_ms(timestamp: &Timestamp) -> u64 {
-    let time: time::OffsetDateTime = timestamp.clone().into();
+    let time: OffsetDateTime = timestamp.clone().into();
     u64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(0)
 }
 
-/// A time as HTTP writes it.
+/// A time as HTTP writes it: `Wed, 21 Oct 2015 07:28:00 GMT`.
 pub(super) fn http_date(time_ms: u64) -> String {
-    let mut text = Vec::with_capacity(29);
+    const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let time = date_time(time_ms);
+    let (year, month, day) = time.to_calendar_date();
+    let (hour, minute, second) = time.to_hms();
+    let weekday = usize::from(time.weekday().number_days_from_monday());
+    let month = usize::from(u8::from(month)) - 1;
+    let century = u8::try_from(year / 100).unwrap_or_default();
+    let years = u8::try_from(year % 100).unwrap_or_default();
+    let mut text = String::with_capacity(29);
+    text.push_str(DAYS.get(weekday).unwrap_or(&""));
+    text.push_str(", ");
+    push_two_digits(&mut text, day);
+    text.extend([" ", MONTHS.get(month).unwrap_or(&""), " "]);
+    push_two_digits(&mut text, century);
+    push_two_digits(&mut text, years);
+    for (separator, number) in [(' ', hour), (':', minute), (':', second)] {
+        text.push(separator);
+        push_two_digits(&mut text, number);
+    }
+    text.push_str(" GMT");
+    text
+}
+
+/// A time to the millisecond, as S3 writes it: `2015-10-21T07:28:00.999Z`.
+pub(super) fn iso_date(time_ms: u64) -> String {
+    let mut text = Vec::with_capacity(24);
     // Writing into memory does not fail; an empty text would be left out as a header.
-    let _written = timestamp(time_ms).format(TimestampFormat::HttpDate, &mut text);
+    let _written = exact_timestamp(time_ms).format(TimestampFormat::DateTime, &mut text);
     String::from_utf8(text).unwrap_or_default()
+}
+
+fn push_two_digits(text: &mut String, number: u8) {
+    text.push(char::from(b'0' + number / 10 % 10));
+    text.push(char::from(b'0' + number % 10));
 }
 
 /// A size as s3s wants it; objects are smaller than 2^63.
@@ -152,7 +195,18 @@ mod tests {
 
     #[test]
     fn times_are_shown_in_whole_seconds() {
-        assert_eq!(http_date(1_445_412_480_999), "Wed, 21 Oct 2015 07:28:00 GMT");
+        for (time_ms, text) in [
+            (1_445_412_480_999, "Wed, 21 Oct 2015 07:28:00 GMT"),
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (951_827_696_000, "Tue, 29 Feb 2000 12:34:56 GMT"),
+            (u64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ] {
+            assert_eq!(http_date(time_ms), text);
+            let mut expected = Vec::new();
+            timestamp(time_ms).format(TimestampFormat::HttpDate, &mut expected).unwrap();
+            assert_eq!(text.as_bytes(), expected);
+        }
+        assert_eq!(iso_date(1_445_412_480_999), "2015-10-21T07:28:00.999Z");
         assert_eq!(time_ms(&timestamp(1_445_412_480_999)), 1_445_412_480_000);
         assert_eq!(time_ms(&exact_timestamp(1_445_412_480_999)), 1_445_412_480_999);
         assert_eq!(time_ms(&exact_timestamp(u64::MAX)), 253_402_300_799_000);
@@ -164,7 +218,31 @@ mod tests {
             [("b".to_owned(), "2".to_owned()), ("a".to_owned(), "1".to_owned())].into();
         let sorted = user_metadata(Some(metadata));
         assert_eq!(sorted, [("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]);
-        assert_eq!(shown_metadata(&sorted).map(|shown| shown.len()), Some(2));
-        assert_eq!(shown_metadata(&[]), None);
+    }
+
+    #[test]
+    fn metadata_is_shown_in_letters_that_headers_have() {
+        let long = "ä".repeat(30);
+        for (kept, shown) in [
+            ("", ""),
+            ("plain ~", "plain ~"),
+            ("ä", "=?UTF-8?B?w6Q=?="),
+            ("a\tb", "=?UTF-8?B?YQli?="),
+        ] {
+            assert_eq!(encoded_words(kept), shown);
+        }
+        let words = encoded_words(&long);
+        let decoded: Vec<u8> = words
+            .split(' ')
+            .inspect(|word| assert!(word.len() <= 75, "{word}"))
+            .map(|word| word.strip_prefix("=?UTF-8?B?").unwrap().strip_suffix("?=").unwrap())
+            .flat_map(|piece| {
+                let bytes = STANDARD.decode(piece).unwrap();
+                assert!(std::str::from_utf8(&bytes).is_ok(), "a letter is cut");
+                bytes
+            })
+            .collect();
+        assert_eq!(decoded, long.as_bytes());
+        assert_eq!(words.split(' ').count(), 2);
     }
 }

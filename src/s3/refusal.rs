@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName};
 use s3s::dto::{BucketCannedACL, ObjectCannedACL, ServerSideEncryption, StorageClass};
+use s3s::header::X_AMZ_SERVER_SIDE_ENCRYPTION;
 use s3s::{S3Error, S3Result, s3_error};
 
 use crate::objects;
@@ -86,7 +87,7 @@ pub(super) fn check_encryption(encryption: Option<&ServerSideEncryption>) -> S3R
 
 /// Refuses to be told the encryption by an operation that does not choose it: a read, a part.
 pub(super) fn refuse_encryption(headers: &HeaderMap) -> S3Result<()> {
-    match headers.contains_key("x-amz-server-side-encryption") {
+    match headers.contains_key(X_AMZ_SERVER_SIDE_ENCRYPTION) {
         false => Ok(()),
         true => Err(s3_error!(
             InvalidArgument,

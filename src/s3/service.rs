@@ -1,8 +1,8 @@
-//! The service that the gate calls: s3s without authentication, and on both sides of it the few
-//! things that s3s 0.14 reads too strictly or writes wrongly.
+//! The service that the gate calls: reads are answered here, all else by s3s without
+//! authentication, and on both sides of it the few things that s3s 0.14 reads too strictly or writes
+//! wrongly.
 //!
-//! - A header that S3 ignores when it cannot be read, and s3s refuses, is taken off the request; a
-//!   text that S3 keeps as it came travels beside the request in [`SetAside`].
+//! - A text that S3 keeps as it came, and s3s refuses, travels beside the request in [`SetAside`].
 //! - A guard of a write without a value is refused, where s3s would write without the guard.
 //! - What s3s writes wrongly is put right by a mark in the answer's extensions.
 //! - The gate has verified and taken off every signature, and put the bucket of a host into the
@@ -12,17 +12,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, RANGE,
-};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPIRES};
+use http::{HeaderValue, Method, Uri};
 use s3s::config::{S3Config, StaticConfigProvider};
-use s3s::dto::{Range, Timestamp, TimestampFormat};
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{Body, HttpError, HttpRequest, HttpResponse, S3Error, S3Result, s3_error};
+use s3s::{Body, HttpError, HttpRequest, HttpResponse, S3Error, S3Response, S3Result, s3_error};
 
-use super::Wire;
-use super::error::insert_text;
+use super::encoding::with_references;
+use super::read::ReadRequest;
+use super::{Wire, get};
 use crate::objects::Objects;
 
 /// XML of a request. The largest legitimate one completes 10,000 parts with a checksum each.
@@ -66,9 +64,16 @@ const WRITE_GUARDS: [&str; 16] = [
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BareEtag;
 
-/// Marks an answer to `HEAD` that tells of a part: s3s knows no status of it but 200.
+/// Marks an answer whose document tells keys.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct PartialHead;
+struct TellsKeys;
+
+/// An answer whose document tells keys.
+pub(super) fn telling_keys<T>(output: T) -> S3Response<T> {
+    let mut response = S3Response::new(output);
+    response.extensions.insert(TellsKeys);
+    response
+}
 
 /// An XML document that takes the place of the one s3s wrote.
 #[derive(Debug, Clone)]
@@ -78,6 +83,7 @@ pub(super) struct Document(pub(super) Bytes);
 #[derive(Debug, Clone)]
 pub struct Service {
     inner: S3Service,
+    wire: Wire,
 }
 
 /// Builds the service. Requests must come through the gate: this part verifies no signature, it
@@ -89,13 +95,25 @@ pub fn service(objects: Objects) -> Service {
     config.form_max_field_size = FORM_FIELD_BYTES_MAX;
     config.form_max_fields_size = FORM_FIELDS_BYTES_MAX;
     config.form_max_parts = FORM_PARTS_MAX;
-    let mut builder = S3ServiceBuilder::new(Wire { objects });
+    let wire = Wire { objects };
+    let mut builder = S3ServiceBuilder::new(wire.clone());
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-    Service { inner: builder.build() }
+    Service { inner: builder.build(), wire }
 }
 
 impl Service {
-    /// Answers one request; the answer still needs the gate's response stage.
+    /// Answers a read; the answer still needs the gate's response stage.
+    ///
+    /// # Errors
+    /// When an answer could not be written at all: abort the connection.
+    pub async fn read(&self, request: ReadRequest<'_>) -> Result<HttpResponse, HttpError> {
+        match get::answer(&self.wire, &request).await {
+            Ok(answer) => Ok(answer),
+            Err(refusal) => refuse(refusal),
+        }
+    }
+
+    /// Answers any other request; the answer still needs the gate's response stage.
     ///
     /// # Errors
     /// When an answer could not be written at all: abort the connection.
@@ -161,52 +179,13 @@ fn names_uploads(uri: &Uri) -> bool {
 
 /// Makes a request that S3 accepts one that s3s accepts.
 fn prepare(request: &mut HttpRequest) {
-    let headers = request.headers_mut();
-    if let Some(range) = headers.remove(RANGE)
-        && let Some(range) = range.to_str().ok().and_then(readable_range)
-    {
-        insert_text(headers, RANGE, range);
-    }
-    drop_unless(headers, IF_MODIFIED_SINCE, is_http_date);
-    drop_unless(headers, IF_UNMODIFIED_SINCE, is_http_date);
-    if let Some(expires) = headers.remove(EXPIRES) {
+    if let Some(expires) = request.headers_mut().remove(EXPIRES) {
         set_aside(request).expires = Some(expires);
     }
 }
 
-fn drop_unless(headers: &mut HeaderMap, name: HeaderName, readable: impl Fn(&str) -> bool) {
-    let keep = headers.get(&name).is_none_or(|value| value.to_str().is_ok_and(&readable));
-    if !keep {
-        headers.remove(name);
-    }
-}
-
-/// A range as s3s reads it; none for a text that S3 ignores. Positions are cut to the last that s3s
-/// knows, which no object reaches.
-fn readable_range(text: &str) -> Option<String> {
-    let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
-    // s3s takes `bytes=-` for the last zero bytes.
-    if first.is_empty() && last.is_empty() {
-        return None;
-    }
-    let cut = |digits: &str| match digits.bytes().all(|digit| digit.is_ascii_digit()) {
-        _ if digits.is_empty() => Some(String::new()),
-        true => Some(digits.parse().unwrap_or(i64::MAX).to_string()),
-        false => None,
-    };
-    let range = format!("bytes={}-{}", cut(first)?, cut(last)?);
-    Range::parse(&range).is_ok().then_some(range)
-}
-
-fn is_http_date(text: &str) -> bool {
-    Timestamp::parse(TimestampFormat::HttpDate, text).is_ok()
-}
-
 /// Puts right what the marks say.
 fn finish(response: &mut HttpResponse) {
-    if response.extensions_mut().remove::<PartialHead>().is_some() {
-        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-    }
     if response.extensions_mut().remove::<BareEtag>().is_some()
         && let Some(body) = response.body_mut().take_bytes()
     {
@@ -214,6 +193,11 @@ fn finish(response: &mut HttpResponse) {
     }
     if let Some(Document(document)) = response.extensions_mut().remove::<Document>() {
         replace_body(response, document);
+    }
+    if response.extensions_mut().remove::<TellsKeys>().is_some()
+        && let Some(body) = response.body_mut().take_bytes()
+    {
+        replace_body(response, with_references(body));
     }
 }
 
@@ -242,27 +226,6 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_ranges_and_dates_are_ignored_as_s3_ignores_them() {
-        for (name, value, kept) in [
-            ("range", "bytes=0-4", true),
-            ("range", "bytes=-4", true),
-            ("range", "bytes=4-", true),
-            ("range", "bytes=5-2", false),
-            ("range", "bytes=0-1,3-4", false),
-            ("range", "lines=0-1", false),
-            ("range", "bytes=-", false),
-            ("range", "bytes=+1-2", false),
-            ("if-modified-since", "Wed, 21 Oct 2015 07:28:00 GMT", true),
-            ("if-modified-since", "yesterday", false),
-            ("if-unmodified-since", "0", false),
-        ] {
-            let mut request = request("/b/k", &[(name, value)]);
-            prepare(&mut request);
-            assert_eq!(request.headers().contains_key(name), kept, "{name}: {value}");
-        }
-    }
-
-    #[test]
     fn a_write_without_the_value_of_its_guard_is_refused() {
         for name in WRITE_GUARDS {
             for (method, value, passes) in [
@@ -282,24 +245,9 @@ mod tests {
     #[test]
     fn marks_are_obeyed() {
         let mut response = HttpResponse::new(Body::from("written".to_owned()));
-        response.extensions_mut().insert(PartialHead);
         response.extensions_mut().insert(Document(Bytes::from_static(b"document")));
         finish(&mut response);
-        assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT);
         assert_eq!(response.body().bytes().unwrap(), "document");
-    }
-
-    #[test]
-    fn a_range_beyond_all_numbers_ends_with_the_object() {
-        for (asked, read) in [
-            ("bytes=8-18446744073709551615", "bytes=8-9223372036854775807"),
-            ("bytes=8-99999999999999999999999", "bytes=8-9223372036854775807"),
-            ("bytes=18446744073709551615-", "bytes=9223372036854775807-"),
-            ("bytes=-99999999999999999999999", "bytes=-9223372036854775807"),
-            ("bytes=007-8", "bytes=7-8"),
-        ] {
-            assert_eq!(readable_range(asked).as_deref(), Some(read));
-        }
     }
 
     #[test]

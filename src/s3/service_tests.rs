@@ -6,15 +6,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use http::{HeaderMap, Method};
-use s3s::Body;
+use s3s::{Body, HttpResponse};
 use storage_engine::media::{SimEnvironment, SimMedia, SimOptions};
 use storage_engine::{Engine, Environment, Options, PlainMasterKey};
 
-use super::{BUILT, Service, service};
+use super::{BUILT, ReadKind, ReadRequest, Service, service};
 use crate::catalog::Catalog;
-use crate::iam::Principal;
+use crate::iam::{Context, Principal};
 use crate::objects::{self, Objects, SmallParts};
 use crate::server::body::BodyPromise;
+use crate::server::operations::resolve;
+use crate::server::query::Query;
+use crate::server::target::Target;
 
 /// A request in a few words.
 struct Ask<'a> {
@@ -33,6 +36,16 @@ struct Answer {
 }
 
 impl Answer {
+    async fn of(answer: HttpResponse) -> Self {
+        let (parts, mut body) = answer.into_parts();
+        let mut bytes = Vec::new();
+        while let Some(piece) = body.next().await {
+            bytes.extend_from_slice(&piece.unwrap());
+        }
+        let body = String::from_utf8(bytes).unwrap();
+        Self { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
     fn code(&self) -> &str {
         between(&self.body, "<Code>", "</Code>")
     }
@@ -63,9 +76,26 @@ async fn store() -> Service {
 }
 
 async fn send(service: &Service, principal: Option<Principal>, ask: Ask<'_>) -> Answer {
-    let mut request = http::Request::builder().method(ask.method).uri(ask.uri);
+    let mut request = http::Request::builder().method(ask.method.clone()).uri(ask.uri);
     for (name, value) in ask.headers {
         request = request.header(*name, *value);
+    }
+    if let Some(kind) = read_kind(&ask) {
+        let request = request.body(()).unwrap();
+        let uri = request.uri();
+        let target = Target::parse(uri.path(), None, &[]).unwrap();
+        let query = Query::parse(uri.query().unwrap_or_default()).unwrap();
+        let principal = principal.unwrap_or_else(Principal::anonymous);
+        let answer = service.read(ReadRequest {
+            kind,
+            bucket: target.bucket.as_deref().unwrap(),
+            key: target.key.as_deref().unwrap(),
+            query: &query,
+            headers: request.headers(),
+            principal: &principal,
+            context: Context::default(),
+        });
+        return Answer::of(answer.await.unwrap()).await;
     }
     let body = Bytes::copy_from_slice(ask.body.as_bytes());
     let promise = BodyPromise { len: Some(body.len() as u64), ..Default::default() };
@@ -74,13 +104,16 @@ async fn send(service: &Service, principal: Option<Principal>, ask: Ask<'_>) -> 
     if let Some(principal) = principal {
         request.extensions_mut().insert(principal);
     }
-    let (parts, mut body) = service.call(request).await.unwrap().into_parts();
-    let mut bytes = Vec::new();
-    while let Some(piece) = body.next().await {
-        bytes.extend_from_slice(&piece.unwrap());
-    }
-    let body = String::from_utf8(bytes).unwrap();
-    Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    Answer::of(service.call(request).await.unwrap()).await
+}
+
+/// The read that the gate would see in a request.
+fn read_kind(ask: &Ask<'_>) -> Option<ReadKind> {
+    let (path, query) = ask.uri.split_once('?').unwrap_or((ask.uri, ""));
+    let kind = Target::parse(path, None, &[]).unwrap().kind();
+    let query = Query::parse(query).unwrap();
+    let (_, operation) = resolve(&ask.method, kind, &query, &HeaderMap::new()).ok()?;
+    ReadKind::of(operation.name)
 }
 
 /// As the owner of the store.
@@ -389,6 +422,49 @@ async fn an_object_comes_back_with_what_was_said_about_it() {
     assert_eq!(attributes.element("ObjectSize"), "10");
     let exists = root(&service, Method::PUT, "/own/dir/k", &[("if-none-match", "*")], "x").await;
     assert_eq!((exists.status, exists.code()), (412, "PreconditionFailed"));
+}
+
+#[tokio::test]
+async fn a_read_that_cannot_be_is_refused() {
+    let service = store().await;
+    root(&service, Method::PUT, "/own", &[], "").await;
+    root(&service, Method::PUT, "/own/k", &[], "data").await;
+    for (uri, header, status, code) in [
+        ("/Bad_Name/k", None, 400, "InvalidBucketName"),
+        ("/none/k", None, 404, "NoSuchBucket"),
+        ("/own/none", None, 404, "NoSuchKey"),
+        ("/own/k?versionId=", None, 400, "InvalidArgument"),
+        ("/own/k?versionId=x", None, 400, "InvalidArgument"),
+        ("/own/k?partNumber=1", Some(("range", "bytes=0-1")), 400, "InvalidRequest"),
+        ("/own/k?response-expires=never", None, 400, "InvalidArgument"),
+        ("/own/k", Some(("x-amz-expected-bucket-owner", "other")), 403, "AccessDenied"),
+        ("/own/k", Some(("x-amz-server-side-encryption", "AES256")), 400, "InvalidArgument"),
+        (
+            "/own/k",
+            Some(("x-amz-server-side-encryption-customer-algorithm", "AES256")),
+            501,
+            "NotImplemented",
+        ),
+    ] {
+        let headers: Vec<_> = header.into_iter().collect();
+        let got = root(&service, Method::GET, uri, &headers, "").await;
+        assert_eq!((got.status, got.code()), (status, code), "{uri} {header:?}");
+        let head = root(&service, Method::HEAD, uri, &headers, "").await;
+        assert_eq!(head.status, status, "{uri} {header:?}");
+    }
+}
+
+#[tokio::test]
+async fn metadata_in_other_letters_comes_back_as_encoded_words() {
+    let service = store().await;
+    root(&service, Method::PUT, "/own", &[], "").await;
+    let said = [("x-amz-meta-a", "=?UTF-8?B?w6Q=?="), ("x-amz-meta-b", "plain")];
+    root(&service, Method::PUT, "/own/k", &said, "data").await;
+    for method in [Method::GET, Method::HEAD] {
+        let got = root(&service, method, "/own/k", &[], "").await;
+        assert_eq!(got.header("x-amz-meta-a"), "=?UTF-8?B?w6Q=?=");
+        assert_eq!(got.header("x-amz-meta-b"), "plain");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What a request promised about its body, and how a body can fail on the way in.
 //!
-//! The gate puts one [`BodyPromise`] into the extensions of every request it lets through. The
+//! Every request that the gate lets through comes with a [`BodyPromise`]. The
 //! stream the handler gets is de-framed plain bytes; it ends with [`BodyError`] instead of an end
 //! when a signature, a length or a hash that the gate checks does not hold. What is only known to
 //! the writer (stored checksums) the handler checks against the promise after the last byte.
@@ -18,6 +18,13 @@ pub struct BodyPromise {
     pub content_md5: Option<[u8; 16]>,
     /// From `x-amz-checksum-*`, as a header or a declared trailer. At most one.
     pub checksum: Option<(Algorithm, ChecksumSource)>,
+}
+
+impl BodyPromise {
+    /// Whether no byte at all keeps it.
+    pub fn is_of_nothing(&self) -> bool {
+        self.len.unwrap_or(0) == 0 && self.content_md5.is_none() && self.checksum.is_none()
+    }
 }
 
 /// Where a promised checksum's value comes from.

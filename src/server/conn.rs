@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::deadline::Deadline;
 use super::front::Front;
 use super::limits::{
     ACCEPT_PAUSE, CONNECTION_WINDOW_BYTES, FIRST_REQUEST_TIMEOUT, HEAD_BYTES_MAX, HEAD_TIMEOUT,
@@ -33,7 +34,6 @@ pub async fn serve(
     drain: Duration,
     shutdown: impl Future<Output = ()>,
 ) {
-    let http = Arc::new(http());
     let places = Arc::new(Semaphore::new(connections_max));
     let graceful = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
@@ -51,8 +51,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection =
-                    run(stream, peer, Arc::clone(&front), Arc::clone(&http), graceful.watcher());
+                let connection = run(stream, peer, Arc::clone(&front), graceful.watcher());
                 tasks.spawn(async move {
                     connection.await;
                     drop(place);
@@ -72,11 +71,11 @@ pub async fn serve(
     tasks.shutdown().await;
 }
 
-fn http() -> Builder<TokioExecutor> {
+fn http(deadline: Deadline) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
+        .timer(deadline)
         .header_read_timeout(HEAD_TIMEOUT)
         .max_headers(HEADERS_MAX)
         .max_buf_size(READ_BYTES_MAX);
@@ -92,13 +91,7 @@ fn http() -> Builder<TokioExecutor> {
     builder
 }
 
-async fn run(
-    stream: TcpStream,
-    peer: SocketAddr,
-    front: Arc<Front>,
-    http: Arc<Builder<TokioExecutor>>,
-    watcher: Watcher,
-) {
+async fn run(stream: TcpStream, peer: SocketAddr, front: Arc<Front>, watcher: Watcher) {
     if let Err(error) = tune(&stream) {
         tracing::debug!(%error, %peer, "cannot tune a connection");
     }
@@ -113,6 +106,8 @@ async fn run(
             async move { Ok::<_, Infallible>(front.answer(request, peer.ip()).await) }
         })
     };
+    let deadline = Deadline::new();
+    let http = http(deadline.clone());
     let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
     let connection = pin!(watcher.watch(connection));
     tokio::select! {
@@ -121,18 +116,21 @@ async fn run(
                 tracing::debug!(%error, %peer, "a connection ended early");
             }
         }
-        () = silence(&asked) => tracing::debug!(%peer, "a connection asked for nothing"),
+        () = watch(&asked, &deadline) => tracing::debug!(%peer, "a connection asked for nothing"),
     }
 }
 
 /// Ends when a connection has asked for nothing in the time it has. The deadlines of HTTP begin
 /// only when its version is known.
-async fn silence(asked: &AtomicBool) {
+async fn watch(asked: &AtomicBool, deadline: &Deadline) {
     tokio::time::sleep(FIRST_REQUEST_TIMEOUT).await;
     if asked.load(Ordering::Relaxed) {
-        std::future::pending::<()>().await;
+        deadline.watch(HEAD_TIMEOUT).await;
     }
 }
+
+// No head's deadline passes before the watch over them begins.
+const _: () = assert!(HEAD_TIMEOUT.as_secs() > FIRST_REQUEST_TIMEOUT.as_secs());
 
 fn tune(stream: &TcpStream) -> std::io::Result<()> {
     // Else a small answer waits for the peer's delayed acknowledgement of its head.

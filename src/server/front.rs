@@ -2,7 +2,7 @@
 //! what S3 would send. No request can end without an answer, a count and a line in the log.
 
 use std::net::IpAddr;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,7 +16,8 @@ use storage_engine::Stats;
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::gate::{Case, Gate};
+use super::admitted::Admitted;
+use super::gate::{Case, Document, Gate};
 use super::guard;
 use super::health::{self, Readiness};
 use super::limits::ADMISSION_WAIT;
@@ -29,22 +30,44 @@ use super::response;
 use super::route::Route;
 use super::stream::Ledger;
 use super::target::Target;
+use crate::s3::{ReadKind, ReadRequest};
 
 /// What answers the requests that came through the gate.
 pub trait Handler: Send + Sync + 'static {
     /// Answers one. An error is answered by 500.
-    fn call(
-        &self,
-        request: Request<s3s::Body>,
-    ) -> BoxFuture<'_, Result<Response<s3s::Body>, s3s::StdError>>;
+    fn call<'a>(
+        &'a self,
+        admitted: Admitted,
+        case: &'a Case,
+    ) -> BoxFuture<'a, Result<Response<s3s::Body>, s3s::StdError>>;
 }
 
 impl Handler for crate::s3::Service {
-    fn call(
-        &self,
-        request: Request<s3s::Body>,
-    ) -> BoxFuture<'_, Result<Response<s3s::Body>, s3s::StdError>> {
-        Box::pin(self.call(request).map(|result| result.map_err(Into::into)))
+    fn call<'a>(
+        &'a self,
+        admitted: Admitted,
+        case: &'a Case,
+    ) -> BoxFuture<'a, Result<Response<s3s::Body>, s3s::StdError>> {
+        match ReadKind::of(admitted.operation.name) {
+            Some(kind) => Box::pin(async move {
+                let answer = self.read(ReadRequest {
+                    kind,
+                    bucket: case.target.bucket.as_deref().unwrap_or_default(),
+                    key: case.target.key.as_deref().unwrap_or_default(),
+                    query: &admitted.query,
+                    headers: &admitted.parts.headers,
+                    principal: &admitted.principal,
+                    context: Admitted::context(case),
+                });
+                Ok(answer.await?)
+            }),
+            None => Box::pin(async move {
+                match admitted.into_request(case) {
+                    Ok(request) => Ok(self.call(request).await?),
+                    Err(refusal) => Ok(response::of_refusal(refusal, case)),
+                }
+            }),
+        }
     }
 }
 
@@ -96,40 +119,34 @@ impl Front {
             metrics: Arc::clone(&self.metrics),
             permit: None,
         };
-        let answer = self.route(parts, body, &mut account).await;
+        let other = || self.answer_other(Route::of(&parts), &account.case);
+        let answered = match catch_unwind(AssertUnwindSafe(other)) {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => {
+                let s3 = AssertUnwindSafe(self.admit_s3(parts, body, &mut account));
+                s3.catch_unwind().await
+            }
+            Err(panic) => Err(panic),
+        };
+        let answer = answered.unwrap_or_else(|panic| {
+            self.metrics.panicked();
+            answer_failure(panic_text(&*panic), &account.case)
+        });
         account.status = answer.status().as_u16();
         let (head, body) = answer.into_parts();
         Response::from_parts(head, Reply::new(body, account))
     }
 
-    async fn route<B>(&self, parts: Parts, body: B, account: &mut Account) -> Response<s3s::Body>
+    async fn admit_s3<B>(&self, parts: Parts, body: B, account: &mut Account) -> Response<s3s::Body>
     where
         B: Body<Data = Bytes> + Send + Sync + Unpin + 'static,
     {
-        let refuse = |refusal: Refusal, case: &Case| response::of_refusal(refusal, case);
-        match Route::of(&parts) {
-            Route::Live => response::finish(health::answer_live(), &account.case),
-            Route::Ready => {
-                let answer = health::answer_ready(&self.readiness, &(self.stats)());
-                response::finish(answer, &account.case)
+        match self.reserve().await {
+            Ok(permit) => {
+                account.permit = Some(permit);
+                self.answer_s3(parts, body, account).await
             }
-            Route::Metrics => response::finish(self.answer_metrics(), &account.case),
-            Route::Nowhere => {
-                let nothing = "nothing is at this path";
-                let refusal = Refusal::new(StatusCode::NOT_FOUND, "NoSuchResource", nothing);
-                refuse(refusal, &account.case)
-            }
-            Route::NotBuilt(service) => {
-                let what = format!("the service {service} is not implemented");
-                refuse(Refusal::not_implemented(what), &account.case)
-            }
-            Route::S3 => match self.reserve().await {
-                Ok(permit) => {
-                    account.permit = Some(permit);
-                    self.answer_s3(parts, body, account).await
-                }
-                Err(refusal) => refuse(refusal, &account.case),
-            },
+            Err(refusal) => response::of_refusal(refusal, &account.case),
         }
     }
 
@@ -147,11 +164,11 @@ impl Front {
         let ledger = Arc::new(Ledger::default());
         let now = OffsetDateTime::now_utc();
         let case = &mut account.case;
-        let mut answer = match self.gate.admit(parts, body, case, Arc::clone(&ledger), now).await {
-            Ok(admitted) => {
-                // The share of memory goes back when the handler is done with the document.
-                let _permit = admitted.permit;
-                self.call_handler(admitted.request, case).await
+        let mut answer = match self.gate.admit(parts, body, case, Arc::clone(&ledger), now) {
+            Ok((admitted, None)) => self.call_handler(admitted, case).await,
+            // Boxed, as only few requests come with one, and each has to make room for it.
+            Ok((admitted, Some(document))) => {
+                Box::pin(self.answer_document(admitted, document, case)).await
             }
             Err(refusal) => response::of_refusal(refusal, case),
         };
@@ -163,10 +180,25 @@ impl Front {
         answer
     }
 
-    async fn call_handler(&self, request: Request<s3s::Body>, case: &Case) -> Response<s3s::Body> {
-        let call = AssertUnwindSafe(self.handler.call(request)).catch_unwind().await;
-        let failure = match call {
-            Ok(Ok(answer)) => {
+    async fn answer_document<B>(
+        &self,
+        mut admitted: Admitted,
+        document: Document<B>,
+        case: &Case,
+    ) -> Response<s3s::Body>
+    where
+        B: Body<Data = Bytes> + Send + Sync + Unpin + 'static,
+    {
+        match self.gate.read_document(&mut admitted, document).await {
+            // The share of memory goes back when the handler is done with the document.
+            Ok(_permit) => self.call_handler(admitted, case).await,
+            Err(refusal) => response::of_refusal(refusal, case),
+        }
+    }
+
+    async fn call_handler(&self, admitted: Admitted, case: &Case) -> Response<s3s::Body> {
+        match self.handler.call(admitted, case).await {
+            Ok(answer) => {
                 let status = answer.status();
                 if matches!(status.as_u16(), 500 | 502 | 504..) {
                     tracing::warn!(
@@ -176,23 +208,10 @@ impl Front {
                         "a request failed"
                     );
                 }
-                return response::of_handler(answer, case);
+                response::of_handler(answer, case)
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(panic) => {
-                self.metrics.panicked();
-                panic_text(&*panic).to_owned()
-            }
-        };
-        tracing::error!(
-            request_id = case.id.text(),
-            operation = case.operation_name(),
-            failure,
-            "a handler failed"
-        );
-        let message = "We encountered an internal error. Please try again.";
-        let status = StatusCode::INTERNAL_SERVER_ERROR;
-        response::of_refusal(Refusal::new(status, "InternalError", message), case)
+            Err(error) => answer_failure(&error.to_string(), case),
+        }
     }
 
     async fn reserve(&self) -> Result<OwnedSemaphorePermit, Refusal> {
@@ -206,6 +225,28 @@ impl Front {
         }
     }
 
+    /// Answers what is not for S3; none for what is.
+    fn answer_other(&self, route: Route, case: &Case) -> Option<Response<s3s::Body>> {
+        Some(match route {
+            Route::S3 => return None,
+            Route::Live => response::finish(health::answer_live(), case),
+            Route::Ready => {
+                let answer = health::answer_ready(&self.readiness, &(self.stats)());
+                response::finish(answer, case)
+            }
+            Route::Metrics => response::finish(self.answer_metrics(), case),
+            Route::Nowhere => {
+                let nothing = "nothing is at this path";
+                let refusal = Refusal::new(StatusCode::NOT_FOUND, "NoSuchResource", nothing);
+                response::of_refusal(refusal, case)
+            }
+            Route::NotBuilt(service) => {
+                let what = format!("the service {service} is not implemented");
+                response::of_refusal(Refusal::not_implemented(what), case)
+            }
+        })
+    }
+
     fn answer_metrics(&self) -> Response<s3s::Body> {
         let page = self.metrics.render(&(self.stats)());
         let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -215,6 +256,19 @@ impl Front {
         answer.headers_mut().insert(header::CONTENT_LENGTH, len);
         answer
     }
+}
+
+/// The answer to a request that could not be answered.
+fn answer_failure(failure: &str, case: &Case) -> Response<s3s::Body> {
+    tracing::error!(
+        request_id = case.id.text(),
+        operation = case.operation_name(),
+        failure,
+        "a request could not be answered"
+    );
+    let message = "We encountered an internal error. Please try again.";
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    response::of_refusal(Refusal::new(status, "InternalError", message), case)
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -1,46 +1,37 @@
 //! The gate: lets a request through to the S3 layer only when it is authenticated, plain, bounded
 //! and names an operation.
 //!
-//! What comes out is path-style, carries no signature, no framing and no header that could be read
-//! two ways; its body ends with an error if anything promised about it does not hold. In its
-//! extensions are [`Principal`], [`BodyPromise`](super::body::BodyPromise), [`OperationName`],
-//! [`RequestId`] and [`Context`].
+//! What comes out is an [`Admitted`]: its principal is known, no header of it could be read two ways,
+//! and its body ends with an error if anything promised about it does not hold.
 //!
 //! The body is not touched before everything that the head can be refused for was looked at.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Uri, header};
+use http::{HeaderName, HeaderValue, Method, header};
 use http_body::Body;
 use s3s::stream::DynByteStream;
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::admitted::Admitted;
 use super::body::BodyPromise;
 use super::chunked::{Deframer, Frames};
-use super::guard::{self, Framing, OperationName};
+use super::guard::{self, Framing};
 use super::limits::{ADMISSION_WAIT, DOCUMENT_BYTES_MAX, DOCUMENT_BYTES_SMALL, DOCUMENTS_MAX};
-use super::operations::{self, Operation, Payload};
+use super::operations::{self, Payload};
 use super::query::Query;
 use super::refusal::Refusal;
 use super::request_id::RequestId;
 use super::sigv4::{Form, Head, PathStyle, PayloadHash, Verified, Verifier};
 use super::stream::{BodyStream, Check, Ledger};
-use super::target::{Addressing, Target, TargetKind};
+use super::target::{Target, TargetKind};
 use super::{cors, document, promise, sigv2};
-use crate::iam::{Context, Identities, Principal, PrincipalKind};
-
-/// Headers that told the gate something and mean nothing behind it.
-const SPENT: [HeaderName; 5] = [
-    header::AUTHORIZATION,
-    header::TRANSFER_ENCODING,
-    HeaderName::from_static("x-amz-content-sha256"),
-    HeaderName::from_static("x-amz-decoded-content-length"),
-    HeaderName::from_static("x-amz-trailer"),
-];
+use crate::iam::{Identities, Principal, PrincipalKind};
 
 /// Parameters of a presigned URL's signature.
 const SIGNATURE_PARAMETERS: [&str; 7] = [
@@ -59,6 +50,7 @@ pub struct Gate {
     verifier: Verifier,
     domains: Vec<String>,
     documents: Arc<Semaphore>,
+    body_window: Duration,
 }
 
 /// What is known of a request, for its answer, the log and the metrics; grows on the way.
@@ -82,59 +74,38 @@ pub struct Case {
     pub wants_rdma: bool,
 }
 
-/// A request that may go on.
-pub struct Admitted<B> {
-    /// The request as the S3 layer gets it.
-    pub request: http::Request<s3s::Body>,
-    /// What comes back of its body.
-    pub ledger: Arc<Ledger<B>>,
-    /// Its share of the memory for documents.
-    pub permit: Option<OwnedSemaphorePermit>,
-}
+/// A document that a request comes with, not read yet.
+#[derive(Debug)]
+pub struct Document<B>(BodyStream<B>);
 
 impl Gate {
-    /// One for these identities; hosts below `domains` name buckets.
-    pub fn new(identities: Identities, domains: Vec<String>) -> Self {
+    /// One for these identities; hosts below `domains` name buckets, and a body must make progress
+    /// in each `body_window`.
+    pub fn new(identities: Identities, domains: Vec<String>, body_window: Duration) -> Self {
         let domains = domains.into_iter().map(|domain| domain.to_ascii_lowercase()).collect();
         let documents = Arc::new(Semaphore::new(DOCUMENTS_MAX));
-        Self { verifier: Verifier::new(identities), domains, documents }
+        Self { verifier: Verifier::new(identities), domains, documents, body_window }
     }
 
-    /// Looks at a request, and lets it through or says why not. On a refusal the unread body is in
+    /// Looks at the head of a request, and lets it through or says why not. A document that comes
+    /// with it is still to be read by [`Gate::read_document`]. The body that nobody read ends up in
     /// `ledger`.
-    pub async fn admit<B>(
+    pub fn admit<B>(
         &self,
         mut parts: Parts,
         body: B,
         case: &mut Case,
         ledger: Arc<Ledger<B>>,
         now: OffsetDateTime,
-    ) -> Result<Admitted<B>, Refusal>
+    ) -> Result<(Admitted, Option<Document<B>>), Refusal>
     where
         B: Body<Data = Bytes> + Send + Sync + Unpin + 'static,
     {
         // From here on the body goes back by itself, whatever happens.
-        let mut stream = BodyStream::new(body, Check::plain(None, None), Arc::clone(&ledger));
+        let mut stream = BodyStream::new(body, Check::plain(None, None), ledger);
+        stream.set_window(self.body_window);
         let mut query = Query::parse(parts.uri.query().unwrap_or_default())?;
-        let host = host(&parts);
-        case.target = Target::parse(parts.uri.path(), host.as_deref(), &self.domains)?;
-        guard::check_headers(&parts.headers)?;
-        if parts.method == Method::OPTIONS {
-            return Err(cors::answer_preflight(&parts.headers, case.target.kind()));
-        }
-        let head = Head {
-            method: &parts.method,
-            path: parts.uri.path(),
-            query: &query,
-            headers: &parts.headers,
-            host: host.as_deref(),
-        };
-        let verified = if sigv2::is_presigned(&query) {
-            sigv2::verify(&head, &case.target, self.verifier.identities(), now)?
-        } else {
-            self.verifier.verify(&head, "s3", PathStyle::Once, now)?
-        };
-        case.principal = Some(verified.principal.clone());
+        let verified = self.verify(&parts, &query, case, now)?;
         guard::join_repeated(&mut parts.headers);
         match verified.form {
             Form::Unsigned | Form::Header => {}
@@ -155,56 +126,87 @@ impl Gate {
         let form = verified.form;
         let framing = if verified.payload.is_framed() { Framing::Framed } else { Framing::Plain };
         let len = guard::plain_length(&parts.headers, operation, framing)?;
-        let promise = promise::read(&parts.headers, operation, verified.payload, len)?;
-        let has_body = !stream.is_empty();
-        stream.set_check(check(verified, &promise));
-        let (body, promise, permit) =
-            self.take_body(stream, operation, &principal, promise, has_body).await?;
-        readdress(&mut parts, &case.target, &query, form)?;
-        clean_headers(&mut parts, promise.len);
-        parts.extensions.insert(principal);
-        parts.extensions.insert(promise);
-        parts.extensions.insert(OperationName(operation.name));
-        parts.extensions.insert(case.id);
-        parts.extensions.insert(Context { source_ip: Some(case.peer) });
-        Ok(Admitted { request: http::Request::from_parts(parts, body), ledger, permit })
+        let mut promise = promise::read(&parts.headers, operation, verified.payload, len)?;
+        let mut document = None;
+        let body = if operation.payload == Payload::Data {
+            stream.set_check(check(verified, &promise));
+            let stream: DynByteStream = Box::pin(stream);
+            s3s::Body::from(stream)
+        } else {
+            if stream.is_empty() && verified.payload.is_of_nothing() && promise.is_of_nothing() {
+                promise.len = Some(0);
+            } else {
+                stream.set_check(check(verified, &promise));
+                document = Some(Document(stream));
+            }
+            s3s::Body::empty()
+        };
+        Ok((Admitted { parts, query, body, promise, operation, principal, form }, document))
     }
 
-    async fn take_body<B>(
+    /// Reads the document of a request, which then has it for its body; gives its share of the memory
+    /// for them.
+    pub async fn read_document<B>(
         &self,
-        stream: BodyStream<B>,
-        operation: &Operation,
-        principal: &Principal,
-        promise: BodyPromise,
-        has_body: bool,
-    ) -> Result<(s3s::Body, BodyPromise, Option<OwnedSemaphorePermit>), Refusal>
+        admitted: &mut Admitted,
+        Document(stream): Document<B>,
+    ) -> Result<Option<OwnedSemaphorePermit>, Refusal>
     where
         B: Body<Data = Bytes> + Send + Sync + Unpin + 'static,
     {
-        if operation.payload == Payload::Data {
-            let stream: DynByteStream = Box::pin(stream);
-            return Ok((s3s::Body::from(stream), promise, None));
-        }
-        if !has_body {
-            // No byte comes, but a hash of others may have been promised.
+        let promise = &mut admitted.promise;
+        if stream.is_empty() {
+            // No byte comes, but some may have been promised.
             document::collect(stream).await?;
-            document::verify(&[], &promise)?;
-            return Ok((s3s::Body::empty(), BodyPromise { len: Some(0), ..promise }, None));
+            document::verify(&[], promise)?;
+            promise.len = Some(0);
+            return Ok(None);
         }
-        if principal.kind == PrincipalKind::Anonymous {
+        if admitted.principal.kind == PrincipalKind::Anonymous {
             // Nothing is granted to strangers yet, so none of them may fill memory.
             return Err(Refusal::access_denied("Access Denied"));
         }
         document::check_length(promise.len)?;
         let permit = self.reserve(promise.len).await?;
         let bytes = document::collect(stream).await?;
-        document::verify(&bytes, &promise)?;
-        let bytes = match operation.payload {
+        document::verify(&bytes, promise)?;
+        let bytes = match admitted.operation.payload {
             Payload::Nothing => Bytes::new(),
-            payload => document::normalise(bytes, payload)?,
+            _ => document::normalise(bytes, admitted.operation)?,
         };
-        let promise = BodyPromise { len: Some(bytes.len() as u64), ..promise };
-        Ok((s3s::Body::from(bytes), promise, permit))
+        promise.len = Some(bytes.len() as u64);
+        admitted.body = s3s::Body::from(bytes);
+        Ok(permit)
+    }
+
+    /// Finds out what a head is about and who sent it.
+    fn verify(
+        &self,
+        parts: &Parts,
+        query: &Query,
+        case: &mut Case,
+        now: OffsetDateTime,
+    ) -> Result<Verified, Refusal> {
+        let host = host(parts);
+        case.target = Target::parse(parts.uri.path(), host, &self.domains)?;
+        guard::check_headers(&parts.headers)?;
+        if parts.method == Method::OPTIONS {
+            return Err(cors::answer_preflight(&parts.headers, case.target.kind()));
+        }
+        let head = Head {
+            method: &parts.method,
+            path: parts.uri.path(),
+            query,
+            headers: &parts.headers,
+            host,
+        };
+        let verified = if sigv2::is_presigned(query) {
+            sigv2::verify(&head, &case.target, self.verifier.identities(), now)?
+        } else {
+            self.verifier.verify(&head, "s3", PathStyle::Once, now)?
+        };
+        case.principal = Some(verified.principal.clone());
+        Ok(verified)
     }
 
     /// Waits for memory for a large document.
@@ -223,10 +225,10 @@ impl Gate {
 const _: () = assert!(DOCUMENT_BYTES_SMALL < DOCUMENT_BYTES_MAX as u64);
 
 /// `Host`, or in HTTP/2 the authority of the URI.
-fn host(parts: &Parts) -> Option<String> {
+fn host(parts: &Parts) -> Option<&str> {
     match parts.headers.get(header::HOST) {
-        Some(host) => host.to_str().ok().map(str::to_owned),
-        None => parts.uri.authority().map(|authority| authority.as_str().to_owned()),
+        Some(host) => host.to_str().ok(),
+        None => parts.uri.authority().map(|authority| authority.as_str()),
     }
 }
 
@@ -283,32 +285,4 @@ fn check(verified: Verified, promise: &BodyPromise) -> Check {
             trailer: promise::trailing(promise),
         }))),
     }
-}
-
-/// Makes the URI path-style and takes the signature out of its query.
-fn readdress(parts: &mut Parts, target: &Target, query: &Query, form: Form) -> Result<(), Refusal> {
-    let same_path = target.addressing == Addressing::Path && !parts.uri.path().starts_with("//");
-    let same_query = matches!(form, Form::Unsigned | Form::Header);
-    if same_path && same_query {
-        return Ok(());
-    }
-    let mut text = target.path();
-    let query = query.text();
-    if !query.is_empty() {
-        text.push('?');
-        text.push_str(&query);
-    }
-    parts.uri = text.parse::<Uri>().map_err(|_| Refusal::invalid_uri())?;
-    Ok(())
-}
-
-fn clean_headers(parts: &mut Parts, len: Option<u64>) {
-    for name in SPENT {
-        parts.headers.remove(name);
-    }
-    guard::strip_transfer_coding(&mut parts.headers);
-    match len {
-        Some(len) => parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(len)),
-        None => parts.headers.remove(header::CONTENT_LENGTH),
-    };
 }

@@ -11,6 +11,8 @@ use super::refusal::Refusal;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OperationName(pub &'static str);
 
+const RDMA_TOKEN: HeaderName = HeaderName::from_static("x-amz-rdma-token");
+
 /// Headers of lists: several lines of one mean the same as one line with commas.
 const LISTS: [&str; 4] = [
     "x-amz-object-attributes",
@@ -40,33 +42,38 @@ const MEANINGFUL: [HeaderName; 14] = [
 /// Refuses headers that what sits behind the gate would overlook: it takes a repeated header, and
 /// one that is no UTF-8, for an absent one.
 pub fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
-    for name in headers.keys() {
-        let text = name.as_str();
-        let meaningful =
-            text.starts_with("x-amz-") || MEANINGFUL.contains(name) || text == "content-md5";
-        if !meaningful {
-            continue;
-        }
-        let values = headers.get_all(name);
-        let joinable = LISTS.contains(&text) || text.starts_with("x-amz-meta-");
-        if values.iter().nth(1).is_some() && !joinable {
-            return Err(invalid_header(text, "the header is repeated"));
-        }
-        if values.iter().any(|value| std::str::from_utf8(value.as_bytes()).is_err()) {
-            return Err(invalid_header(text, "the header's value is not UTF-8"));
+    for (name, value) in headers {
+        if is_meaningful(name) && std::str::from_utf8(value.as_bytes()).is_err() {
+            return Err(invalid_header(name.as_str(), "the header's value is not UTF-8"));
         }
     }
-    Ok(())
+    let repeated = repeated(headers).find(|name| is_meaningful(name) && !is_list(name));
+    match repeated {
+        Some(name) => Err(invalid_header(name.as_str(), "the header is repeated")),
+        None => Ok(()),
+    }
+}
+
+fn is_meaningful(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    text.starts_with("x-amz-") || MEANINGFUL.contains(name) || text == "content-md5"
+}
+
+fn is_list(name: &HeaderName) -> bool {
+    LISTS.contains(&name.as_str()) || name.as_str().starts_with("x-amz-meta-")
+}
+
+/// The names that are there more than once.
+fn repeated(headers: &HeaderMap) -> impl Iterator<Item = &HeaderName> {
+    let any = headers.len() > headers.keys_len();
+    let names = any.then(|| headers.keys()).into_iter().flatten();
+    names.filter(|name| headers.get_all(*name).iter().nth(1).is_some())
 }
 
 /// Makes one line of each repeated header that is a list; call after [`check_headers`].
 pub fn join_repeated(headers: &mut HeaderMap) {
-    let repeated: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| LISTS.contains(&name.as_str()) || name.as_str().starts_with("x-amz-meta-"))
-        .filter(|name| headers.get_all(*name).iter().nth(1).is_some())
-        .cloned()
-        .collect();
+    let repeated: Vec<HeaderName> =
+        repeated(headers).filter(|name| is_list(name)).cloned().collect();
     for name in repeated {
         let values: Vec<&[u8]> = headers.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
         if let Ok(joined) = HeaderValue::from_bytes(&values.join(&b","[..])) {
@@ -77,7 +84,7 @@ pub fn join_repeated(headers: &mut HeaderMap) {
 
 /// Whether a request wants its bytes moved by RDMA. Its answer says that they are not.
 pub fn asks_for_rdma(headers: &HeaderMap) -> bool {
-    headers.contains_key("x-amz-rdma-token")
+    headers.contains_key(RDMA_TOKEN)
 }
 
 /// Refuses to take bytes by RDMA: the client sends them again over HTTP, while its bodiless request

@@ -99,7 +99,7 @@ impl Metrics {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// A handler panicked.
+    /// Answering a request panicked.
     pub fn panicked(&self) {
         add(&self.panics, 1);
     }
@@ -125,7 +125,7 @@ impl Metrics {
         page.single(
             "lodestore_handler_panics_total",
             "counter",
-            "requests answered InternalError because their handler panicked",
+            "requests that failed because answering them panicked",
             get(&self.panics),
         );
         super::engine_metrics::render(&mut page, engine);

@@ -2,17 +2,19 @@
 //!
 //! The way of a request: [`conn`] accepts → [`front`] gives it an id and a place → [`route`] picks
 //! the part of the server → [`gate`] verifies, de-frames and bounds it ([`sigv4`], [`sigv2`],
-//! [`chunked`], [`guard`], [`operations`], [`document`]) → the S3 layer answers → [`response`]
-//! makes the answer what S3 would send → [`reply`] counts it out.
+//! [`chunked`], [`guard`], [`operations`], [`document`]) → the S3 layer answers what was
+//! [`admitted`] → [`response`] makes the answer what S3 would send → [`reply`] counts it out.
 //!
 //! - The S3 layer behind the gate checks nothing: what reaches it is authenticated, plain and
 //!   bounded.
 //! - Every number a client can push against is in [`limits`].
 
+pub mod admitted;
 pub mod body;
 pub mod chunked;
 pub mod conn;
 pub mod cors;
+pub mod deadline;
 pub mod document;
 pub mod engine_metrics;
 pub mod front;
@@ -30,6 +32,7 @@ pub mod reply;
 pub mod request_id;
 pub mod response;
 pub mod route;
+pub mod schema;
 pub mod sigv2;
 pub mod sigv4;
 pub mod stream;
@@ -48,7 +51,7 @@ use tokio::sync::Semaphore;
 use crate::iam::Identities;
 use front::Front;
 use gate::Gate;
-use limits::{CONNECTIONS_MAX, REQUESTS_MAX};
+use limits::{BODY_WINDOW, CONNECTIONS_MAX, REQUESTS_MAX};
 use metrics::Metrics;
 use request_id::RequestIds;
 
@@ -64,6 +67,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// Requests worked on at once.
     pub requests_max: usize,
+    /// Time in which a body that is waited for must make progress.
+    pub body_window: Duration,
     /// How long requests that have begun may take to end when the server stops.
     pub drain: Duration,
 }
@@ -74,6 +79,7 @@ impl Default for Settings {
             domains: Vec::new(),
             connections_max: CONNECTIONS_MAX,
             requests_max: REQUESTS_MAX,
+            body_window: BODY_WINDOW,
             drain: Duration::from_secs(30),
         }
     }
@@ -98,7 +104,7 @@ impl Server {
         settings: Settings,
     ) -> Self {
         let front = Front {
-            gate: Gate::new(identities, settings.domains.clone()),
+            gate: Gate::new(identities, settings.domains.clone(), settings.body_window),
             handler: Box::new(handler),
             stats: Box::new(stats),
             readiness,

@@ -5,7 +5,7 @@
 //! to the plain one (`DELETE /b?versioning` deletes the bucket). So here a name that the row does
 //! not list is refused, not ignored.
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 
 use super::query::Query;
 use super::refusal::Refusal;
@@ -66,6 +66,8 @@ pub enum Support {
     /// It is known and refused with `NotImplemented`.
     Refused,
 }
+
+const COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
 
 const LISTING: &[&str] = &[
     "list-type",
@@ -249,9 +251,11 @@ pub fn resolve(
     let rows = || {
         OPERATIONS.iter().enumerate().filter(|(_, row)| row.kind == kind && row.method == method)
     };
-    let copies = headers.contains_key("x-amz-copy-source");
+    let copies = headers.contains_key(COPY_SOURCE);
     let mut found: Option<(usize, &Operation)> = None;
-    for (place, row) in rows().filter(|(_, row)| selects(row.selector, query, copies)) {
+    // Every sub-resource is a name in the query.
+    let selectable = (!query.is_empty()).then(rows).into_iter().flatten();
+    for (place, row) in selectable.filter(|(_, row)| selects(row.selector, query, copies)) {
         if let Some((_, other)) = found {
             return Err(Refusal::invalid_argument(format!(
                 "Conflicting query string parameters: {} and {} are asked for at once",

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::body::{BodyPromise, ChecksumSource};
 use super::chunked::TrailingChecksum;
@@ -17,6 +17,10 @@ use crate::checksum::Algorithm;
 /// The names that look like a checksum's header and are none.
 const NOT_VALUES: [&str; 3] =
     ["x-amz-checksum-algorithm", "x-amz-checksum-mode", "x-amz-checksum-type"];
+
+const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
+const TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
+const SDK_ALGORITHM: HeaderName = HeaderName::from_static("x-amz-sdk-checksum-algorithm");
 
 /// The promise of a head whose body, plain, has `len` bytes.
 pub fn read(
@@ -57,7 +61,7 @@ pub fn trailing(promise: &BodyPromise) -> Option<TrailingChecksum> {
 }
 
 fn content_md5(headers: &HeaderMap) -> Result<Option<[u8; 16]>, Refusal> {
-    let Some(value) = headers.get("content-md5") else { return Ok(None) };
+    let Some(value) = headers.get(CONTENT_MD5) else { return Ok(None) };
     STANDARD
         .decode(value.as_bytes())
         .ok()
@@ -102,7 +106,7 @@ fn trailing_algorithm(
 ) -> Result<Option<Algorithm>, Refusal> {
     let with_trailer =
         matches!(payload, PayloadHash::SignedChunksTrailer | PayloadHash::UnsignedChunksTrailer);
-    let announced = headers.get("x-amz-trailer").map(|value| value.to_str().unwrap_or_default());
+    let announced = headers.get(TRAILER).map(|value| value.to_str().unwrap_or_default());
     match (with_trailer, announced) {
         (false, None) => Ok(None),
         (false, Some(_)) => Err(Refusal::invalid_request(
@@ -125,7 +129,7 @@ fn trailing_algorithm(
 
 /// An SDK that says which checksum it computed must have sent that one.
 fn check_announced(headers: &HeaderMap, found: Option<Algorithm>) -> Result<(), Refusal> {
-    let Some(value) = headers.get("x-amz-sdk-checksum-algorithm") else { return Ok(()) };
+    let Some(value) = headers.get(SDK_ALGORITHM) else { return Ok(()) };
     let announced = value.to_str().ok().and_then(Algorithm::from_name).ok_or_else(|| {
         Refusal::invalid_request("Value for x-amz-sdk-checksum-algorithm header is invalid.")
     })?;

@@ -1,5 +1,6 @@
 //! The body of an answer on its way out: counted, and accounted for when it is over.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -51,7 +52,13 @@ impl Body for Reply {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, s3s::StdError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        // A panic may cost this answer, not the others of its connection.
+        let poll = || Pin::new(&mut self.body).poll_frame(cx);
+        let polled = catch_unwind(AssertUnwindSafe(poll));
+        let frame = ready!(polled.unwrap_or_else(|_| {
+            self.account.metrics.panicked();
+            Poll::Ready(Some(Err("reading the answer panicked".into())))
+        }));
         match &frame {
             Some(Ok(frame)) => {
                 let len = frame.data_ref().map_or(0, Bytes::len);

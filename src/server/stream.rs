@@ -108,6 +108,11 @@ impl<B> BodyStream<B> {
         self.check = check;
     }
 
+    /// Sets the time in which it must make progress; call before its first byte is taken.
+    pub fn set_window(&mut self, window: Duration) {
+        self.patience = Patience::new(window);
+    }
+
     /// What was checked and came to a clean end or not.
     fn finish(&mut self) -> Result<(), BodyError> {
         match &mut self.check {

@@ -5,6 +5,8 @@
 //!   just how this server was reached. So an unknown `Host` can never choose a bucket.
 //! - Names are plain: `.`, `..`, `//` and trailing slashes mean nothing.
 
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::limits::KEY_BYTES_MAX;
@@ -102,17 +104,17 @@ impl Target {
 }
 
 /// Decodes the escapes of a path; what is left must be UTF-8.
-pub fn decode_path(path: &str) -> Result<String, Refusal> {
+pub fn decode_path(path: &str) -> Result<Cow<'_, str>, Refusal> {
     if !escapes_are_whole(path) {
         return Err(Refusal::invalid_uri());
     }
-    match percent_decode_str(path).decode_utf8() {
-        Ok(path) => Ok(path.into_owned()),
-        Err(_) => Err(Refusal::invalid_uri()),
-    }
+    percent_decode_str(path).decode_utf8().map_err(|_| Refusal::invalid_uri())
 }
 
 fn bucket_of_host(host: &str, domains: &[String]) -> Option<String> {
+    if domains.is_empty() {
+        return None;
+    }
     let host = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,

@@ -54,11 +54,16 @@ impl Inner {
         let mut writer = Writer { inner: self, lsn, zones: Vec::new(), offset: 0, blocks: 0 };
         let written = self.write_blocks(&mut writer, position);
         if let Err(error) = written {
-            for zone in &writer.zones {
+            for zone in writer.zones.drain(..) {
                 self.zones.retire(zone.id);
+            }
+            // The next one may be as of the same LSN: they must not be found together.
+            if let Err(error) = self.zones.sweep() {
+                tracing::warn!(%error, "an unfinished checkpoint could not be deleted yet");
             }
             return Err(error);
         }
+        writer.zones.iter().for_each(|zone| zone.close());
         let zones = writer.zones.iter().map(|zone| zone.id).collect();
         kept.push(FoundCheckpoint { lsn, zones });
         while kept.len() > CHECKPOINTS_KEPT {

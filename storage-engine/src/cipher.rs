@@ -60,20 +60,21 @@ impl MasterKey for PlainMasterKey {
     fn wrap(&self, key: &[u8; 32], context: &[u8]) -> Result<Vec<u8>> {
         let wrapping = derive(&self.key, context)?;
         let nonce = first_nonce(derive(&wrapping, key)?.as_slice());
-        Ok(wrap_key(&wrapping, key, context, nonce)?.to_vec())
+        Ok(WrapKey::new(&wrapping).wrap(key, context, nonce)?.to_vec())
     }
 
     fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<[u8; 32]> {
         let wrapped = wrapped.try_into().map_err(|_| wrong_key("wrapped space key"))?;
         let wrapping = derive(&self.key, context)?;
-        unwrap_key(&wrapping, wrapped, context)
-            .map_err(|_| wrong_key("space key: is this the keyring of this store?"))
+        WrapKey::new(&wrapping)
+            .unwrap(wrapped, context)
+            .map_err(|()| wrong_key("space key: is this the keyring of this store?"))
     }
 }
 
 /// The opened keys of one space.
 pub(crate) struct SpaceKey {
-    wrapping: Zeroizing<[u8; 32]>,
+    wrapping: WrapKey,
     meta: BulkKey,
 }
 
@@ -105,8 +106,9 @@ impl SpaceKey {
     }
 
     fn new(key: &[u8; 32]) -> Result<Self> {
+        let wrapping = derive(key, b"lodestore wrap")?;
         let meta = derive(key, b"lodestore meta")?;
-        Ok(Self { wrapping: derive(key, b"lodestore wrap")?, meta: BulkKey::new(&meta)? })
+        Ok(Self { wrapping: WrapKey::new(&wrapping), meta: BulkKey::new(&meta)? })
     }
 
     /// Wraps a data key for `blob`.
@@ -118,7 +120,7 @@ impl SpaceKey {
     ) -> Result<[u8; WRAPPED_KEY_BYTES]> {
         let mut nonce = [0; NONCE_BYTES];
         environment.fill_random(&mut nonce);
-        wrap_key(&self.wrapping, key, &blob.0.to_le_bytes(), nonce)
+        self.wrapping.wrap(key, &blob.0.to_le_bytes(), nonce)
     }
 
     /// Opens a wrapped data key.
@@ -127,9 +129,10 @@ impl SpaceKey {
         blob: BlobId,
         wrapped: &[u8; WRAPPED_KEY_BYTES],
     ) -> Result<DataKey> {
-        unwrap_key(&self.wrapping, wrapped, &blob.0.to_le_bytes())
+        self.wrapping
+            .unwrap(wrapped, &blob.0.to_le_bytes())
             .map(Zeroizing::new)
-            .map_err(|_| wrong_key("data key"))
+            .map_err(|()| wrong_key("data key"))
     }
 
     /// Seals metadata: nonce, ciphertext, tag.
@@ -267,46 +270,43 @@ fn derive(key: &[u8; 32], label: &[u8]) -> Result<Zeroizing<[u8; 32]>> {
     Ok(Zeroizing::new(mac.finalize().into_bytes().into()))
 }
 
-fn wrap_key(
-    wrapping: &[u8; 32],
-    key: &[u8; 32],
-    context: &[u8],
-    nonce: [u8; NONCE_BYTES],
-) -> Result<[u8; WRAPPED_KEY_BYTES]> {
-    let cipher = Aes256Gcm::new(&(*wrapping).into());
-    let mut out = [0; WRAPPED_KEY_BYTES];
-    out[..NONCE_BYTES].copy_from_slice(&nonce);
-    out[NONCE_BYTES..NONCE_BYTES + 32].copy_from_slice(key);
-    let tag = cipher
-        .encrypt_inout_detached(
-            &nonce.into(),
-            context,
-            (&mut out[NONCE_BYTES..NONCE_BYTES + 32]).into(),
-        )
-        .map_err(|_| cipher_failed())?;
-    out[NONCE_BYTES + 32..].copy_from_slice(&tag);
-    Ok(out)
-}
+/// Wraps keys. Its schedule is kept, as every read unwraps one, and is wiped when it is dropped.
+struct WrapKey(Aes256Gcm);
 
-fn unwrap_key(
-    wrapping: &[u8; 32],
-    wrapped: &[u8; WRAPPED_KEY_BYTES],
-    context: &[u8],
-) -> Result<[u8; 32], ()> {
-    let cipher = Aes256Gcm::new(&(*wrapping).into());
-    let mut key = [0; 32];
-    key.copy_from_slice(&wrapped[NONCE_BYTES..NONCE_BYTES + 32]);
-    let mut tag = [0; TAG_BYTES];
-    tag.copy_from_slice(&wrapped[NONCE_BYTES + 32..]);
-    cipher
-        .decrypt_inout_detached(
-            &first_nonce(wrapped).into(),
-            context,
-            key.as_mut_slice().into(),
-            &tag.into(),
-        )
-        .map_err(|_| key.zeroize())?;
-    Ok(key)
+impl WrapKey {
+    fn new(key: &[u8; 32]) -> Self {
+        Self(Aes256Gcm::new(&(*key).into()))
+    }
+
+    fn wrap(
+        &self,
+        key: &[u8; 32],
+        context: &[u8],
+        nonce: [u8; NONCE_BYTES],
+    ) -> Result<[u8; WRAPPED_KEY_BYTES]> {
+        let mut out = [0; WRAPPED_KEY_BYTES];
+        out[..NONCE_BYTES].copy_from_slice(&nonce);
+        out[NONCE_BYTES..NONCE_BYTES + 32].copy_from_slice(key);
+        let sealed = (&mut out[NONCE_BYTES..NONCE_BYTES + 32]).into();
+        let tag = self
+            .0
+            .encrypt_inout_detached(&nonce.into(), context, sealed)
+            .map_err(|_| cipher_failed())?;
+        out[NONCE_BYTES + 32..].copy_from_slice(&tag);
+        Ok(out)
+    }
+
+    fn unwrap(&self, wrapped: &[u8; WRAPPED_KEY_BYTES], context: &[u8]) -> Result<[u8; 32], ()> {
+        let mut key = [0; 32];
+        key.copy_from_slice(&wrapped[NONCE_BYTES..NONCE_BYTES + 32]);
+        let mut tag = [0; TAG_BYTES];
+        tag.copy_from_slice(&wrapped[NONCE_BYTES + 32..]);
+        let nonce = first_nonce(wrapped).into();
+        self.0
+            .decrypt_inout_detached(&nonce, context, key.as_mut_slice().into(), &tag.into())
+            .map_err(|_| key.zeroize())?;
+        Ok(key)
+    }
 }
 
 /// AES-256-GCM for bulk data, by aws-lc.

@@ -108,7 +108,7 @@ impl Inner {
             ..Stats::default()
         };
         for zone in &zones {
-            let state = if zone.sealed.load(Relaxed) { "sealed" } else { "open" };
+            let state = if zone.is_sealed() { "sealed" } else { "open" };
             let class = zone.class.name();
             match stats.zones.iter_mut().find(|(c, s, _)| (*c, *s) == (class, state)) {
                 Some((_, _, count)) => *count += 1,

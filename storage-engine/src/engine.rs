@@ -1,33 +1,37 @@
 //! The engine: open a device, commit batches, read, close. The only file that composes the parts.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
+pub(crate) mod ownership;
+mod threads;
+
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::oneshot;
 
-use crate::batch::{Batch, Content, Keep, Operation, Outcome, Put, Which};
-use crate::cipher::{MasterKey, SpaceKey, space_context};
+use self::ownership::take_ownership;
+use self::threads::DataSyncRequest;
+use crate::batch::{Batch, Outcome, Which};
+use crate::cipher::{MasterKey, SpaceKey};
 use crate::counters::Counters;
-use crate::entry::{Body, Entry};
+use crate::entry::Entry;
 use crate::environment::Environment;
 use crate::error::{Corruption, Error, Missing, Result, Shortage};
-use crate::format::{PutHead, RecordBody, Root, ZoneClass, ZoneHeader, encode_body};
-use crate::id::{Epoch, Lsn, ROOT_SPACE, SpaceId, ZoneId};
+use crate::format::{ZoneClass, ZoneHeader};
+use crate::id::{Lsn, SpaceId, ZoneId};
 use crate::index::Index;
-use crate::journal::replay::{FoundCheckpoint, read_header, recover};
+use crate::journal::replay::{FoundCheckpoint, recover};
 use crate::journal::{Journal, Position};
-use crate::lane::{Lane, Pending, Prepared, Reply};
-use crate::limits::{META_BYTES_MAX, NAME_BYTES_MAX, QUEUE_BATCHES_MAX};
+use crate::lane::Lane;
 use crate::lock::Lock;
 use crate::media::Media;
 use crate::options::Options;
+use crate::queue::{Pending, Queue, Reply};
 use crate::scan::{Scan, ScanPage, VersionScan};
-use crate::value::{Placement, Sealed, Value, ValueContent, ValueWriter};
-use crate::zone::{Claim, ZONE_IDS_STEP, Zone, Zones};
+use crate::value::{Placement, Sealed, Value, ValueWriter};
+use crate::zone::{ZONE_IDS_STEP, Zones};
 
 /// A store on one device. Cheap to clone.
 #[derive(Clone)]
@@ -54,13 +58,14 @@ pub(crate) struct Inner {
     pub(crate) lane: Mutex<Lane>,
     /// Live bytes when reclaim last gained nothing on a full device.
     pub(crate) fruitless_live_bytes: AtomicU64,
+    /// Zones that reclaim cannot empty: something in them cannot be read.
+    pub(crate) rotten_zones: Mutex<HashSet<ZoneId>>,
     next_space: AtomicU32,
     position: Mutex<Option<Position>>,
     time_ms: AtomicU64,
     stopped: RwLock<Option<String>>,
-    queue: Mutex<Queue>,
-    queued: Condvar,
-    data_sync: Mutex<Option<std::sync::mpsc::Sender<DataSyncRequest>>>,
+    queue: Queue,
+    data_sync: Mutex<Option<mpsc::Sender<DataSyncRequest>>>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     closing: AtomicBool,
     keeper: (Mutex<()>, Condvar),
@@ -71,14 +76,6 @@ impl std::fmt::Debug for Inner {
         f.write_str("Inner")
     }
 }
-
-#[derive(Debug, Default)]
-struct Queue {
-    waiting: VecDeque<Pending>,
-    closed: bool,
-}
-
-type DataSyncRequest = (Vec<Arc<Zone>>, std::sync::mpsc::Sender<Result<()>>);
 
 impl Engine {
     /// Opens the store on `media`, or makes one on a fresh medium; replays what the last owner left.
@@ -134,16 +131,19 @@ impl Engine {
             time_ms: AtomicU64::new(recovered.tail.time_ms),
             lane: Mutex::new(Lane::new(journal)),
             fruitless_live_bytes: AtomicU64::new(u64::MAX),
+            rotten_zones: Mutex::default(),
             next_space: AtomicU32::new(recovered.next_space),
             stopped: RwLock::default(),
-            queue: Mutex::default(),
-            queued: Condvar::new(),
+            queue: Queue::default(),
             data_sync: Mutex::default(),
             threads: Mutex::default(),
             closing: AtomicBool::new(false),
             keeper: (Mutex::new(()), Condvar::new()),
         });
         inner.settle_zones();
+        // What is left of an unfinished checkpoint goes before the next one, which may be as of the
+        // same LSN: they must not be found together.
+        inner.zones.sweep()?;
         // The first batch of this epoch takes the place of whatever was torn behind the tail.
         // Without room for it nothing is torn there: the tail ends with its zone.
         match inner.lane.lock().stamp(&inner) {
@@ -208,6 +208,9 @@ impl Engine {
 
     /// The lock of a version.
     pub fn lock_of(&self, entry: &Entry) -> Option<Lock> {
+        if !entry.is_locked() {
+            return None;
+        }
         self.inner.index.read().locks.get(&entry.sequence).copied()
     }
 
@@ -283,57 +286,6 @@ async fn wait(reply: Option<oneshot::Receiver<Reply>>) -> Reply {
     }
 }
 
-/// Reads or makes the root object and raises the epoch: from here on every earlier owner is fenced.
-fn take_ownership(
-    environment: &dyn Environment,
-    media: &dyn Media,
-    master: &dyn MasterKey,
-) -> Result<Root> {
-    let root = match media.root()? {
-        Some(bytes) => {
-            let held = read_root(&bytes)?;
-            // The key is tried before anything is changed.
-            SpaceKey::open(master, &held.key, &space_context(&held.store, ROOT_SPACE))?;
-            let epoch = Epoch(held.epoch.0 + 1);
-            let zone_ids_end = held.zone_ids_end.saturating_add(ZONE_IDS_STEP);
-            Root { epoch, zone_ids_end, ..held }
-        }
-        None => {
-            refuse_orphans(media)?;
-            let mut store = [0; 16];
-            environment.fill_random(&mut store);
-            let context = space_context(&store, ROOT_SPACE);
-            let (_, key) = SpaceKey::create(environment, master, &context)?;
-            Root {
-                partitions: 1,
-                epoch: Epoch(1),
-                store,
-                created_ms: environment.now_ms(),
-                zone_ids_end: 1 + ZONE_IDS_STEP,
-                key,
-            }
-        }
-    };
-    media.replace_root(root.epoch, &root.encode())?;
-    Ok(root)
-}
-
-/// Errs when zones are in use: they belong to a store whose root object is gone.
-fn refuse_orphans(media: &dyn Media) -> Result<()> {
-    for zone in media.list()? {
-        if read_header(media, zone)?.is_some() {
-            return Err(Error::Corrupt(Corruption {
-                zone: None,
-                offset: 0,
-                what: "root object",
-                expected: format!("one, as zone {zone} is in use"),
-                found: "none".to_owned(),
-            }));
-        }
-    }
-    Ok(())
-}
-
 /// Notes where each journal zone ends: where the next one begins, or at the tail.
 fn note_last_lsns(zones: &Zones, headers: &[ZoneHeader], next_lsn: Lsn) {
     let mut journal: Vec<&ZoneHeader> =
@@ -345,18 +297,6 @@ fn note_last_lsns(zones: &Zones, headers: &[ZoneHeader], next_lsn: Lsn) {
             zone.last_lsn.store(end.0.saturating_sub(1), Ordering::Release);
         }
     }
-}
-
-pub(crate) fn read_root(bytes: &[u8]) -> Result<Root> {
-    Root::decode(bytes).map_err(|malformed| {
-        Error::Corrupt(Corruption {
-            zone: None,
-            offset: 0,
-            what: "root object",
-            expected: "a valid root".to_owned(),
-            found: format!("bad {}", malformed.what),
-        })
-    })
 }
 
 impl Inner {
@@ -434,8 +374,8 @@ impl Inner {
         Ok(read(&index))
     }
 
-    /// After recovery: data zones have no open end but the one with most room left; checkpoints that
-    /// were never finished, or cannot be read, go.
+    /// After recovery: data zones have no open end but the unsealed one with most room left;
+    /// checkpoints that were never finished, or cannot be read, go.
     fn settle_zones(&self) {
         let kept: HashSet<ZoneId> =
             self.checkpoints.lock().iter().flat_map(|found| found.zones.clone()).collect();
@@ -455,163 +395,11 @@ impl Inner {
         }
         drop(index);
         let zones = self.zones.all();
-        let data = zones.iter().filter(|z| z.class == ZoneClass::Data);
+        let data = zones.iter().filter(|z| z.class == ZoneClass::Data && !z.is_sealed());
         let open = data.filter_map(|z| Some((*ends.get(&z.id)?, z.id))).min();
         if let Some((end, id)) = open.filter(|(end, _)| *end < self.zones.zone_bytes()) {
             self.zones.resume_data(id, end);
         }
-    }
-
-    /// Encodes and seals an operation.
-    pub(crate) fn prepare_operation(
-        &self,
-        operation: Operation,
-        claim: &mut Claim,
-    ) -> Result<Prepared> {
-        match operation {
-            Operation::Put(put) => {
-                if matches!(put.content, Content::Value { .. }) && put.space != ROOT_SPACE {
-                    *claim = Claim::User;
-                }
-                self.prepare_put(put)
-            }
-            Operation::Rewrite(rewrite) => {
-                check_name(&rewrite.name)?;
-                check_meta(&rewrite.meta)?;
-                let key = self.space_key(rewrite.space)?;
-                let environment = self.environment.as_ref();
-                let meta = key.seal_meta(environment, &rewrite.name, &rewrite.meta)?;
-                let entry = rewrite.entry;
-                let head = PutHead {
-                    space: rewrite.space,
-                    sequence: entry.sequence,
-                    time_ms: entry.time_ms,
-                    size: entry.size,
-                    flags: entry.flags,
-                    label: rewrite.label,
-                    stamp: entry.stamp,
-                    lock: self.index.read().locks.get(&entry.sequence).copied(),
-                };
-                let value = rewrite.value.stored();
-                let name = rewrite.name;
-                let mut body = Vec::with_capacity(256 + meta.len());
-                let record = RecordBody::Rewrite { head, name: &name, meta: &meta, value };
-                encode_body(&record, &mut body);
-                let (space, label) = (rewrite.space, rewrite.label);
-                Ok(Prepared::Rewrite { space, name, entry, label, body })
-            }
-            Operation::Remove(remove) => {
-                check_name(&remove.name)?;
-                Ok(Prepared::Remove(remove))
-            }
-            Operation::SetLock(set) => {
-                check_name(&set.name)?;
-                Ok(Prepared::SetLock(set))
-            }
-            Operation::CreateSpace(space) => {
-                let store = &self.zones.store;
-                let context = space_context(store, space);
-                let (key, wrapped) =
-                    SpaceKey::create(self.environment.as_ref(), self.master.as_ref(), &context)?;
-                Ok(Prepared::CreateSpace { space, key: Arc::new(key), wrapped })
-            }
-            Operation::DropSpace(space) => Ok(Prepared::DropSpace(space)),
-            Operation::ClearSpace(space) => Ok(Prepared::ClearSpace(space)),
-        }
-    }
-
-    fn prepare_put(&self, put: Put) -> Result<Prepared> {
-        check_name(&put.name)?;
-        let Put { space, name, keep, content, lock } = put;
-        let key = self.space_key(space)?;
-        let mut flags = if keep == Keep::Null { Entry::NULL } else { 0 };
-        if lock.is_some() {
-            flags |= Entry::LOCKED;
-        }
-        let mut entry = Entry {
-            sequence: 0,
-            time_ms: 0,
-            size: 0,
-            location: crate::entry::Location::default(),
-            body: Body::Record,
-            stamp: crate::entry::Stamp::default(),
-            label: 0,
-            flags,
-        };
-        let (value, meta) = match content {
-            Content::Marker => {
-                entry.flags |= Entry::MARKER;
-                (Value::empty(), Vec::new())
-            }
-            Content::Value { value, meta, stamp, label } => {
-                check_meta(&meta)?;
-                entry.size = value.size;
-                entry.stamp = stamp;
-                entry.label = label;
-                (value, key.seal_meta(self.environment.as_ref(), &name, &meta)?)
-            }
-        };
-        let head = PutHead {
-            space,
-            sequence: 0,
-            time_ms: 0,
-            size: entry.size,
-            flags: entry.flags,
-            label: entry.label,
-            stamp: entry.stamp,
-            lock,
-        };
-        let stored = value.stored();
-        entry.body = Body::of(&stored);
-        let inline = if value.is_inline() { value.size as usize } else { 0 };
-        let mut body = Vec::with_capacity(256 + name.len() + meta.len() + inline);
-        let record = RecordBody::Put { head, name: &name, meta: &meta, value: stored };
-        encode_body(&record, &mut body);
-        Ok(Prepared::Put { space, name, keep, entry, lock, body, fresh: value.fresh })
-    }
-
-    pub(crate) fn adopt(&self, space: SpaceId, values: &[Sealed]) -> Result<Value> {
-        let target = self.space_key(space)?;
-        let mut joined = Value::empty();
-        let several = values.iter().filter(|sealed| sealed.value.size > 0).count() > 1;
-        let mut pieces = Vec::new();
-        for sealed in values {
-            let source = self.space_key(sealed.space)?;
-            let rewrap = |blob, key| {
-                let data_key = source.unwrap(blob, key)?;
-                target.wrap(self.environment.as_ref(), blob, &data_key)
-            };
-            joined.size += sealed.value.size;
-            match &sealed.value.content {
-                ValueContent::Empty => {}
-                ValueContent::Inline { .. } if several => {
-                    return Err(Error::Invalid("an inline value cannot be joined".to_owned()));
-                }
-                ValueContent::Inline { blob, key, tag, data } => {
-                    let key = rewrap(*blob, key)?;
-                    let (blob, tag, data) = (*blob, *tag, data.clone());
-                    joined.content = ValueContent::Inline { blob, key, tag, data };
-                }
-                ValueContent::Blobs(held) => {
-                    for piece in held {
-                        let key = rewrap(piece.blob, &piece.key)?;
-                        pieces.push(crate::format::Piece { key, ..piece.clone() });
-                    }
-                    if sealed.value.fresh.is_some() && several {
-                        return Err(Error::Invalid("an uncommitted value cannot be joined".into()));
-                    }
-                    joined.fresh = joined.fresh.or_else(|| sealed.value.fresh.clone());
-                }
-            }
-        }
-        if pieces.len() > crate::limits::BLOBS_MAX {
-            let max = crate::limits::BLOBS_MAX;
-            return Err(Error::Invalid(format!("a value has at most {max} blobs")));
-        }
-        if !pieces.is_empty() {
-            joined.content = ValueContent::Blobs(pieces);
-        }
-        Ok(joined)
     }
 
     /// Queues batches; when there are no threads, commits them here and now.
@@ -644,146 +432,23 @@ impl Inner {
             }
             return;
         }
-        let mut queue = self.queue.lock();
-        for pending in ready {
-            if queue.closed {
-                let stopped = Error::Stopped { reason: "the engine is closed".to_owned() };
-                drop(pending.reply.send(Err(stopped)));
-            } else if queue.waiting.len() >= QUEUE_BATCHES_MAX {
-                drop(pending.reply.send(Err(Error::Busy(Shortage::Queue))));
-            } else {
-                queue.waiting.push_back(pending);
-            }
-        }
-        drop(queue);
-        self.queued.notify_one();
-    }
-
-    fn start_threads(self: &Arc<Self>) -> Result<()> {
-        if self.environment.is_inline() {
-            return Ok(());
-        }
-        let io = |source| Error::io("starting a thread", source);
-        let (requests, incoming) = std::sync::mpsc::channel::<DataSyncRequest>();
-        *self.data_sync.lock() = Some(requests);
-        let mut threads = self.threads.lock();
-        let inner = Arc::clone(self);
-        threads.push(
-            self.environment
-                .spawn(
-                    "lodestore-sync",
-                    Box::new(move || {
-                        for (zones, done) in incoming {
-                            let result = zones.iter().try_for_each(|zone| inner.zones.sync(zone));
-                            // The lane waits for it unless it failed itself.
-                            drop(done.send(result));
-                        }
-                    }),
-                )
-                .map_err(io)?,
-        );
-        let inner = Arc::clone(self);
-        let lane = Box::new(move || inner.run_lane());
-        threads.push(self.environment.spawn("lodestore-lane", lane).map_err(io)?);
-        if self.options.background {
-            let inner = Arc::clone(self);
-            let keeper = Box::new(move || inner.run_keeper());
-            threads.push(self.environment.spawn("lodestore-keeper", keeper).map_err(io)?);
-        }
-        Ok(())
-    }
-
-    /// Syncs data zones beside the journal; without threads, at once.
-    pub(crate) fn start_data_sync(
-        &self,
-        zones: Vec<Arc<Zone>>,
-    ) -> Result<Option<std::sync::mpsc::Receiver<Result<()>>>> {
-        let lane = self.data_sync.lock().clone();
-        let Some(requests) = lane else {
-            zones.iter().try_for_each(|zone| self.zones.sync(zone))?;
-            return Ok(None);
-        };
-        let (done, result) = std::sync::mpsc::channel();
-        requests
-            .send((zones, done))
-            .map_err(|_| Error::Stopped { reason: "the data sync thread is gone".to_owned() })?;
-        Ok(Some(result))
-    }
-
-    fn run_lane(&self) {
-        let mut deferred: Vec<Pending> = Vec::new();
-        let mut company = 1;
-        loop {
-            let mut group = std::mem::take(&mut deferred);
-            {
-                let mut queue = self.queue.lock();
-                while queue.waiting.is_empty() && group.is_empty() {
-                    if queue.closed {
-                        return;
-                    }
-                    self.queued.wait(&mut queue);
-                }
-                self.linger(&mut queue, group.len(), company);
-                group.extend(queue.waiting.drain(..));
-            }
-            company = (company * 3 / 4).max(group.len());
-            deferred = self.lane.lock().run(self, group);
-        }
-    }
-
-    /// Waits a moment for batches that are known to be coming: as many as came of late, and only
-    /// while more arrive. A single writer never waits.
-    fn linger(&self, queue: &mut parking_lot::MutexGuard<'_, Queue>, have: usize, company: usize) {
-        if company < 4 || self.options.linger_us == 0 {
-            return;
-        }
-        let until = self.environment.monotonic() + Duration::from_micros(self.options.linger_us);
-        loop {
-            let arrived = have + queue.waiting.len();
-            let now = self.environment.monotonic();
-            if arrived >= company || queue.closed || now >= until {
-                return;
-            }
-            self.queued.wait_for(queue, until - now);
-        }
+        self.queue.push(ready);
     }
 
     fn close(&self) -> Result<()> {
         if self.closing.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        self.queue.lock().closed = true;
-        self.queued.notify_all();
+        self.queue.close();
         self.wake_keeper();
-        let threads = std::mem::take(&mut *self.threads.lock());
-        drop(self.data_sync.lock().take());
-        let mut panicked = false;
-        for thread in threads {
-            panicked |= thread.join().is_err();
-        }
-        if panicked {
-            self.stop("an engine thread panicked".to_owned());
-        }
+        self.join_threads();
         if let Some(reason) = self.stopped() {
             return Err(Error::Stopped { reason });
         }
         self.checkpoint()?;
         let stamped = self.lane.lock().stamp(self);
+        self.zones.seal_settled();
         self.stop_for_close();
         stamped
     }
-}
-
-fn check_name(name: &Bytes) -> Result<()> {
-    if name.is_empty() || name.len() > NAME_BYTES_MAX {
-        return Err(Error::Invalid(format!("a name has 1 to {NAME_BYTES_MAX} bytes")));
-    }
-    Ok(())
-}
-
-fn check_meta(meta: &Bytes) -> Result<()> {
-    if meta.len() > META_BYTES_MAX {
-        return Err(Error::Invalid(format!("metadata has at most {META_BYTES_MAX} bytes")));
-    }
-    Ok(())
 }

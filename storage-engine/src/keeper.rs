@@ -1,8 +1,9 @@
-//! Background work: checkpoints, reclaim, scrub. One thread, on a byte budget, after the foreground.
+//! Background work: checkpoints, reclaim, seals, scrub. One thread, on a byte budget, after the foreground.
 //!
 //! Reclaim copies ciphertext as it is and verifies it on the way; a record or blob moves by one small
 //! journal record. A zone goes only when nothing in the index lies in it, no reader holds it, and, for
-//! a journal zone, the checkpoints no longer need its records.
+//! a journal zone, the checkpoints no longer need its records. What cannot be read stays where it is,
+//! and keeps its zone only.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,10 +17,12 @@ use crate::entry::Location;
 use crate::error::{Corruption, Error, Missing, Result, Shortage};
 use crate::format::{BlobPlace, Extent, ZoneClass};
 use crate::id::{BlobId, Lsn, SpaceId, ZoneId};
-use crate::lane::{Prepared, Reply};
+use crate::lane::Prepared;
 use crate::limits::WRITE_BYTES;
 use crate::media::{SECTOR_BYTES, Sector, sector_bytes_mut};
+use crate::queue::Reply;
 use crate::read::verify_record;
+use crate::scrub::as_corruption;
 use crate::zone::{Claim, Room, Zone};
 
 /// How often the keeper looks.
@@ -68,8 +71,8 @@ pub struct Maintenance {
 }
 
 impl Engine {
-    /// One pass of background work, now: a checkpoint if one is due, then reclaim until nothing is
-    /// worth it. The keeper thread calls it by itself; tests and tools call it when there is none.
+    /// One pass of background work, now: a checkpoint if one is due, reclaim until nothing is worth
+    /// it, seals for the zones that take nothing more. The keeper thread calls it by itself; tests and tools call it when there is none.
     pub fn maintain(&self) -> Result<Maintenance> {
         self.inner.maintain()
     }
@@ -135,13 +138,34 @@ impl Inner {
 
     fn keep(&self, idle: bool) -> Result<Maintenance> {
         if idle && self.counters.take_unstamped() {
-            // Whatever the last group brought is durable: say so, for the next recovery.
-            self.lane.lock().stamp(self)?;
+            self.stamp_idle()?;
         }
         self.maintain()
     }
 
+    /// Whatever the last group brought is durable: says so, for the next recovery.
+    fn stamp_idle(&self) -> Result<()> {
+        let mut lane = self.lane.lock();
+        // Asked under the lane's guard: after a group that failed nothing is written any more.
+        if let Some(reason) = self.stopped() {
+            return Err(Error::Stopped { reason });
+        }
+        match lane.stamp(self) {
+            Ok(()) | Err(Error::Busy(Shortage::Space)) => Ok(()),
+            Err(error) => {
+                self.stop(format!("the journal cannot be written: {error}"));
+                Err(error)
+            }
+        }
+    }
+
     pub(crate) fn maintain(&self) -> Result<Maintenance> {
+        let done = self.checkpoint_and_reclaim()?;
+        self.zones.seal_settled();
+        Ok(done)
+    }
+
+    fn checkpoint_and_reclaim(&self) -> Result<Maintenance> {
         if let Some(reason) = self.stopped() {
             return Err(Error::Stopped { reason });
         }
@@ -183,6 +207,8 @@ impl Inner {
                 Err(Error::Busy(Shortage::Space)) => break,
                 Err(error) => return Err(error),
             }
+            // Whoever holds a zone keeps it.
+            drop(victim);
             done.zones_freed += self.retire_empty()?;
         }
         let fruitless = low && self.zones.is_low_on_space();
@@ -244,13 +270,14 @@ impl Inner {
         for &zone in &empty {
             self.zones.retire(zone);
             self.index.write().live.remove(zone);
+            self.rotten_zones.lock().remove(&zone);
         }
         let freed = self.zones.sweep()?;
         self.counters.note_reclaimed(freed);
         Ok(freed)
     }
 
-    /// The zone whose emptying pays most: much dead, long so.
+    /// The zone whose emptying pays most: worn, or much dead and long so.
     fn choose_victim(&self, newest: ZoneId) -> Option<Arc<Zone>> {
         let low = self.zones.is_low_on_space();
         let percent_max = if low { LIVE_PERCENT_MAX_LOW } else { LIVE_PERCENT_MAX };
@@ -259,7 +286,13 @@ impl Inner {
         let index = self.index.read();
         let score = |zone: &Arc<Zone>| {
             let live = index.live_bytes(zone.id);
-            if live == 0 || live * 100 > zone_bytes * percent_max {
+            if live == 0 {
+                return None;
+            }
+            if zone.is_worn() {
+                return Some(u128::MAX);
+            }
+            if live * 100 > zone_bytes * percent_max {
                 return None;
             }
             let age_ms = now_ms.saturating_sub(zone.created_ms) + 1;
@@ -267,16 +300,22 @@ impl Inner {
             Some(u128::from(dead) * u128::from(age_ms) / u128::from(zone_bytes + live))
         };
         let zones = self.zones.all();
-        let old = zones.into_iter().filter(|zone| zone.id <= newest);
+        let rotten = self.rotten_zones.lock();
+        let old = zones.into_iter().filter(|zone| zone.id <= newest && !rotten.contains(&zone.id));
         let fit = old.filter(|zone| self.is_reclaimable(zone, not_needed_to));
         fit.filter_map(|zone| Some((score(&zone)?, zone))).max_by_key(|(s, _)| *s).map(|(_, z)| z)
     }
 
-    /// Moves everything live out of a zone; answers the bytes moved.
+    /// Moves everything live out of a zone, but what cannot be read; answers the bytes moved.
     fn empty_zone(&self, victim: &Arc<Zone>) -> Result<u64> {
         let mut moved = 0;
+        let mut rotten = None;
         for (blob, place) in self.blobs_in(victim.id) {
-            moved += self.move_blob(victim.id, blob, &place)?;
+            match self.move_blob(victim.id, blob, &place) {
+                Ok(bytes) => moved += bytes,
+                Err(Error::Corrupt(corruption)) => rotten = Some(corruption),
+                Err(error) => return Err(error),
+            }
             if self.is_closing() {
                 return Ok(moved);
             }
@@ -287,12 +326,18 @@ impl Inner {
             bytes += mover.from.len as usize;
             batch.push(mover);
             if bytes >= WRITE_BYTES / 2 || batch.len() >= MOVED_TOGETHER_MAX {
-                moved += self.move_records(std::mem::take(&mut batch))?;
+                moved += self.move_records(std::mem::take(&mut batch), &mut rotten)?;
                 bytes = 0;
             }
         }
-        moved += self.move_records(batch)?;
+        moved += self.move_records(batch, &mut rotten)?;
         self.counters.note_moved(moved);
+        if let Some(corruption) = rotten {
+            let error = Error::Corrupt(corruption);
+            tracing::error!(%error, zone = %victim.id, "reclaim leaves a zone that it cannot read");
+            self.rotten_zones.lock().insert(victim.id);
+            return Ok(moved);
+        }
         if moved == 0 && self.index.read().live_bytes(victim.id) > 0 {
             return Err(Error::Corrupt(Corruption {
                 zone: Some(victim.id),
@@ -379,8 +424,8 @@ impl Inner {
         let mut crc = crc32fast::Hasher::new();
         while done < u64::from(extent.len) {
             let len = (u64::from(extent.len) - done).min(WRITE_BYTES as u64);
-            let offset = u64::from(extent.offset) + done;
-            let data = self.read_past_caches(extent.zone, offset, len as usize)?;
+            let offset = extent.offset + done as u32;
+            let data = self.read_to_move(extent.zone, offset, len as usize)?;
             crc.update(&data);
             let mut sectors = vec![Sector::ZERO; len.div_ceil(SECTOR_BYTES) as usize];
             sector_bytes_mut(&mut sectors)[..data.len()].copy_from_slice(&data);
@@ -401,27 +446,49 @@ impl Inner {
         Ok(())
     }
 
-    fn move_records(&self, movers: Vec<Mover>) -> Result<u64> {
-        if movers.is_empty() {
+    /// What is on the device now; what cannot be read is corrupt, whatever the device calls it.
+    fn read_to_move(&self, zone: ZoneId, offset: u32, len: usize) -> Result<Vec<u8>> {
+        let data = self.read_past_caches(zone, offset.into(), len);
+        data.map_err(|error| as_corruption(error, zone, offset)).inspect_err(|error| {
+            if matches!(error, Error::Corrupt(_)) {
+                self.counters.note_corruption();
+            }
+        })
+    }
+
+    fn read_record_to_move(&self, from: Location) -> Result<Vec<u8>> {
+        let data = self.read_to_move(from.zone, from.offset, from.len as usize)?;
+        verify_record(&data, from).inspect_err(|_| self.counters.note_corruption())?;
+        Ok(data)
+    }
+
+    /// Moves the records that can be read; says of another what was found.
+    fn move_records(&self, movers: Vec<Mover>, rotten: &mut Option<Corruption>) -> Result<u64> {
+        let mut whole = Vec::with_capacity(movers.len());
+        for mover in movers {
+            match self.read_record_to_move(mover.from) {
+                Ok(data) => whole.push((mover, data)),
+                Err(Error::Corrupt(corruption)) => *rotten = Some(corruption),
+                Err(error) => return Err(error),
+            }
+        }
+        if whole.is_empty() {
             return Ok(0);
         }
-        let total: u64 = movers.iter().map(|mover| u64::from(mover.from.len)).sum();
+        let total: u64 = whole.iter().map(|(mover, _)| u64::from(mover.from.len)).sum();
         let room = self.zones.allocate_whole(ZoneClass::Survivor, total, Claim::Engine)?;
         let moving = Moving(vec![room]);
         let Some(room) = moving.0.first() else { return Ok(0) };
         let mut sectors = vec![Sector::ZERO; (room.len / SECTOR_BYTES) as usize];
         let mut at = 0;
-        let mut operations = Vec::with_capacity(movers.len());
-        for Mover { space, name, sequence, from } in movers {
-            let len = from.len as usize;
-            let data = self.read_past_caches(from.zone, from.offset.into(), len)?;
-            verify_record(&data, from).inspect_err(|_| self.counters.note_corruption())?;
-            sector_bytes_mut(&mut sectors)[at..at + len].copy_from_slice(&data);
+        let mut operations = Vec::with_capacity(whole.len());
+        for (Mover { space, name, sequence, from }, data) in whole {
+            sector_bytes_mut(&mut sectors)[at..at + data.len()].copy_from_slice(&data);
             let offset = (room.offset + at as u64) as u32;
             let to = Location { zone: room.zone.id, offset, ..from };
             let zone = Arc::clone(&room.zone);
             operations.push(Prepared::MoveRecord { space, name, sequence, from, to, zone });
-            at += len;
+            at += data.len();
         }
         self.zones.write(&room.zone, room.offset, &sectors)?;
         // The room stays reserved until every answer is in.
@@ -478,7 +545,50 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
+    use futures::executor::block_on;
+
     use super::*;
+    use crate::batch::{Batch, Operation};
+    use crate::cipher::PlainMasterKey;
+    use crate::media::{Fault, SimEnvironment, SimMedia, SimOptions, Target};
+    use crate::options::Options;
+
+    /// A store and its device, with a commit that nothing says to be durable yet.
+    fn unstamped() -> (Engine, Arc<SimMedia>) {
+        let media = Arc::new(SimMedia::new(&SimOptions::default()));
+        let master = Arc::new(PlainMasterKey::new([7; 32]));
+        let environment = Arc::new(SimEnvironment::new(1));
+        let device = Arc::clone(&media) as Arc<dyn crate::media::Media>;
+        let engine = Engine::open(environment, device, master, Options::default()).unwrap();
+        commit(&engine).unwrap();
+        (engine, media)
+    }
+
+    fn commit(engine: &Engine) -> Result<()> {
+        let operations = vec![Operation::CreateSpace(engine.reserve_space())];
+        block_on(engine.commit(Batch { conditions: vec![], operations })).map(|_| ())
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_stamped_takes_no_more_writes() {
+        let (engine, media) = unstamped();
+        media.arm(1, Fault::FailOn(Target::AnyChange));
+        assert!(engine.inner.keep(true).is_err());
+        media.heal();
+        assert!(engine.stats().stopped.is_some());
+        assert!(matches!(commit(&engine), Err(Error::Stopped { .. })));
+    }
+
+    #[test]
+    fn a_stopped_engine_writes_no_stamp() {
+        let (engine, media) = unstamped();
+        media.arm(1, Fault::FailOn(Target::AnyChange));
+        assert!(matches!(commit(&engine), Err(Error::Stopped { .. })));
+        media.heal();
+        let changes = media.changes();
+        assert!(matches!(engine.inner.keep(true), Err(Error::Stopped { .. })));
+        assert_eq!(media.changes(), changes);
+    }
 
     #[test]
     fn a_checkpoint_is_due_after_many_bytes_or_many_records() {

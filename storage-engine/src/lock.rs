@@ -25,13 +25,25 @@ pub struct Retention {
     pub until_ms: u64,
 }
 
+/// "Until somebody says so".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LegalHold {
+    /// Nobody ever said anything.
+    #[default]
+    NeverSet,
+    /// Lifted, or set to be off from the first.
+    Off,
+    /// The version stays.
+    On,
+}
+
 /// The lock of one version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Lock {
     /// Retention, if any was ever set.
     pub retention: Option<Retention>,
     /// Legal hold.
-    pub legal_hold: bool,
+    pub legal_hold: LegalHold,
 }
 
 /// The right that a caller brings against governance retention.
@@ -44,15 +56,17 @@ pub enum Bypass {
     Governance,
 }
 
-impl Lock {
-    /// True when there is nothing to keep: no retention was set and no hold is on.
-    pub fn is_clear(&self) -> bool {
-        self.retention.is_none() && !self.legal_hold
+impl LegalHold {
+    /// What it becomes when it is set to be on, or not to be.
+    pub fn set(on: bool) -> Self {
+        if on { Self::On } else { Self::Off }
     }
+}
 
+impl Lock {
     /// May the version be removed or replaced now?
     pub fn permit_removal(&self, now_ms: u64, bypass: Bypass) -> Result<()> {
-        if self.legal_hold {
+        if self.legal_hold == LegalHold::On {
             return Err(Error::Locked { reason: "legal hold is on" });
         }
         let Some(retention) = self.retention else { return Ok(()) };
@@ -98,17 +112,19 @@ mod tests {
     use super::*;
 
     fn retained(mode: RetentionMode, until_ms: u64) -> Lock {
-        Lock { retention: Some(Retention { mode, until_ms }), legal_hold: false }
+        Lock { retention: Some(Retention { mode, until_ms }), legal_hold: LegalHold::NeverSet }
     }
 
     #[test]
     fn removal_follows_the_table() {
         use Bypass::{Governance as Pass, None as No};
         use RetentionMode::{Compliance, Governance};
-        let held = Lock { retention: None, legal_hold: true };
-        let held_and_expired = Lock { legal_hold: true, ..retained(Governance, 5) };
+        let held = Lock { retention: None, legal_hold: LegalHold::On };
+        let lifted = Lock { retention: None, legal_hold: LegalHold::Off };
+        let held_and_expired = Lock { legal_hold: LegalHold::On, ..retained(Governance, 5) };
         for (lock, now_ms, bypass, allowed) in [
             (Lock::default(), 0, No, true),
+            (lifted, 0, No, true),
             (held, 0, No, false),
             (held, u64::MAX, Pass, false),
             (held_and_expired, 10, Pass, false),

@@ -3,17 +3,18 @@
 //! - A read that the page cache can answer happens on the calling worker; any other goes to a
 //!   blocking thread.
 //! - What does not verify is read once more past every cache; only then is it called corrupt.
-//! - A reader holds the zones it reads, so reclaim cannot reuse them under it.
+//! - A record holds the key and the places of its value: what becomes of the version later takes
+//!   nothing away from its reader, and reclaim cannot reuse the zones under it.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::stream::Stream;
 use tokio::sync::oneshot;
 
-use crate::cipher::{BlobCipher, ChunkEnd, TAG_BYTES};
+use crate::cipher::{BlobCipher, ChunkEnd, SpaceKey, TAG_BYTES};
 use crate::engine::{Engine, Inner};
 use crate::entry::{Entry, Location};
 use crate::error::{Corruption, Error, Missing, Result};
@@ -43,9 +44,19 @@ pub struct Record {
     pub meta: Bytes,
     /// The version's lock.
     pub lock: Option<Lock>,
-    space: SpaceId,
     value: Value,
+    held: Arc<Held>,
     inner: Arc<Inner>,
+}
+
+/// What the value of a record is read with.
+#[derive(Debug)]
+struct Held {
+    key: Arc<SpaceKey>,
+    /// One a blob, in order.
+    places: Vec<Arc<BlobPlace>>,
+    /// Keeps the zones from being reused.
+    _pins: Vec<Arc<Zone>>,
 }
 
 impl Engine {
@@ -56,10 +67,10 @@ impl Engine {
         let mut failed = None;
         for _ in 0..FOLLOW_MAX {
             match self.inner.read_record(space, name, &entry).await {
-                Ok((meta, value)) => {
+                Ok((meta, value, held)) => {
                     let lock = self.lock_of(&entry);
-                    let inner = Arc::clone(&self.inner);
-                    return Ok(Record { entry, meta, lock, space, value, inner });
+                    let (held, inner) = (Arc::new(held), Arc::clone(&self.inner));
+                    return Ok(Record { entry, meta, lock, value, held, inner });
                 }
                 Err(error) => failed = Some(error),
             }
@@ -86,18 +97,26 @@ impl Record {
 
     /// Opens `range` (clipped to the value) as a stream of verified pieces.
     pub fn read(&self, range: Range<u64>) -> ValueReader {
+        self.clone().into_reader(range)
+    }
+
+    /// As [`Record::read`], when the record is not needed afterwards: a value that lies in it is
+    /// opened where it is, instead of in a copy.
+    pub fn into_reader(self, range: Range<u64>) -> ValueReader {
         let range = range.start.min(self.value.size)..range.end.min(self.value.size);
         let remaining = range.end.saturating_sub(range.start);
         let source = match &self.value.content {
             _ if remaining == 0 => Source::Done,
             ValueContent::Empty => Source::Done,
-            ValueContent::Inline { .. } => Source::Inline(self.value.clone(), range),
-            ValueContent::Blobs(pieces) => match self.inner.open_pieces(pieces, range) {
-                Ok(segments) => Source::Blobs { segments, open: None },
-                Err(error) => Source::Failed(error),
-            },
+            ValueContent::Inline { .. } => {
+                Source::Inline { value: self.value, at: self.entry.location, range }
+            }
+            ValueContent::Blobs(pieces) => {
+                let segments = segments_of(pieces, &self.held.places, &range);
+                Source::Blobs { segments, open: None }
+            }
         };
-        ValueReader { inner: Arc::clone(&self.inner), space: self.space, remaining, source }
+        ValueReader { inner: self.inner, held: self.held, remaining, source }
     }
 }
 
@@ -105,7 +124,7 @@ impl Record {
 #[derive(Debug)]
 pub struct ValueReader {
     inner: Arc<Inner>,
-    space: SpaceId,
+    held: Arc<Held>,
     remaining: u64,
     source: Source,
 }
@@ -113,8 +132,7 @@ pub struct ValueReader {
 #[derive(Debug)]
 enum Source {
     Done,
-    Failed(Error),
-    Inline(Value, Range<u64>),
+    Inline { value: Value, at: Location, range: Range<u64> },
     Blobs { segments: VecDeque<Segment>, open: Option<OpenBlob> },
 }
 
@@ -124,8 +142,6 @@ struct Segment {
     piece: Piece,
     place: Arc<BlobPlace>,
     range: Range<u64>,
-    /// Keeps the zones from being reused.
-    _pins: Vec<Arc<Zone>>,
 }
 
 #[derive(Debug)]
@@ -146,18 +162,15 @@ impl ValueReader {
     pub async fn next(&mut self) -> Option<Result<Bytes>> {
         let result = match &mut self.source {
             Source::Done => return None,
-            Source::Failed(_) => match std::mem::replace(&mut self.source, Source::Done) {
-                Source::Failed(error) => Err(error),
+            Source::Inline { .. } => match std::mem::replace(&mut self.source, Source::Done) {
+                Source::Inline { value, at, range } => {
+                    open_inline(&self.held.key, value, at, range)
+                }
                 _ => return None,
             },
-            Source::Inline(value, range) => {
-                let opened = self.inner.open_inline(self.space, value, range.clone());
-                self.source = Source::Done;
-                opened
-            }
             Source::Blobs { segments, open } => {
                 let segment = segments.front_mut()?;
-                let result = self.inner.open_window(self.space, segment, open).await;
+                let result = self.inner.open_window(&self.held.key, segment, open).await;
                 if segment.range.is_empty() {
                     segments.pop_front();
                 }
@@ -215,12 +228,12 @@ impl Inner {
         space: SpaceId,
         name: &Bytes,
         entry: &Entry,
-    ) -> Result<(Bytes, Value)> {
+    ) -> Result<(Bytes, Value, Held)> {
         let location = entry.location;
         let _pin = self.zones.pin(location.zone)?;
         let len = location.len as usize;
         let run = Run { zone: location.zone, offset: u64::from(location.offset), into: 0..len };
-        let data = self.read_runs(vec![0; len], vec![run]).await?;
+        let data = self.read_runs(vec![0; len], &[run]).await?;
         let data = match verify_record(&data, location) {
             Ok(()) => data,
             Err(_) => {
@@ -238,7 +251,7 @@ impl Inner {
         name: &Bytes,
         entry: &Entry,
         data: Bytes,
-    ) -> Result<(Bytes, Value)> {
+    ) -> Result<(Bytes, Value, Held)> {
         let bad = |found: &str| corrupt_record(entry.location, "this version's record", found);
         let body = data.slice(RECORD_HEADER_BYTES..);
         let (head, [name_at, meta_at, value_at]) =
@@ -246,9 +259,10 @@ impl Inner {
         if head.space != space || head.sequence != entry.sequence || body[name_at] != **name {
             return Err(bad("another version's record"));
         }
+        let key = self.space_key(space)?;
         let meta = match meta_at.is_empty() {
             true => Bytes::new(),
-            false => self.space_key(space)?.open_meta(name, &body[meta_at])?.into(),
+            false => key.open_meta(name, &body[meta_at])?.into(),
         };
         let kind = RecordHeader::decode(&data).map_err(|malformed| bad(malformed.what))?.kind;
         let decoded = RecordBody::decode(kind, &body).map_err(|malformed| bad(malformed.what))?;
@@ -263,50 +277,41 @@ impl Inner {
             }
             StoredValue::Blobs(pieces) => ValueContent::Blobs(pieces),
         };
-        Ok((meta, Value { size: head.size, content, fresh: None }))
+        if content.len() != Some(head.size) {
+            return Err(bad("a value of another length"));
+        }
+        let held = self.hold(key, &content, entry.location)?;
+        Ok((meta, Value { size: head.size, content, fresh: None }, held))
     }
 
-    fn open_inline(&self, space: SpaceId, value: &Value, range: Range<u64>) -> Result<Bytes> {
-        let ValueContent::Inline { blob, key, tag, data } = &value.content else {
-            return Ok(Bytes::new());
+    /// Finds where the blobs of a value lie and pins the zones.
+    fn hold(&self, key: Arc<SpaceKey>, content: &ValueContent, record: Location) -> Result<Held> {
+        let ValueContent::Blobs(pieces) = content else {
+            return Ok(Held { key, places: Vec::new(), _pins: Vec::new() });
         };
-        let data_key = self.space_key(space)?.unwrap(*blob, key)?;
-        let mut plain = data.to_vec();
-        if !BlobCipher::open(*blob, &data_key)?.open_chunk(0, ChunkEnd::Last, tag, &mut plain) {
-            return Err(corrupt_record(Location::default(), "an authentic value", "changed bytes"));
-        }
-        let range = range.start as usize..range.end as usize;
-        Ok(Bytes::from(plain).slice(range))
-    }
-
-    /// Finds and pins what `range` of a joined value needs.
-    fn open_pieces(&self, pieces: &[Piece], range: Range<u64>) -> Result<VecDeque<Segment>> {
         let index = self.index.read();
-        let mut segments = VecDeque::new();
-        let mut start = 0;
+        let mut places = Vec::with_capacity(pieces.len());
+        let mut pins: Vec<Arc<Zone>> = Vec::new();
         for piece in pieces {
-            let end = start + piece.len;
-            if start < range.end && range.start < end {
-                let blob = index.blobs.get(&piece.blob).ok_or(Error::NotFound(Missing::Blob))?;
-                let place = Arc::clone(&blob.place);
-                let mut pins: Vec<Arc<Zone>> = Vec::new();
-                for extent in place.all_extents() {
-                    if pins.last().is_none_or(|zone| zone.id != extent.zone) {
-                        pins.push(self.zones.pin(extent.zone)?);
-                    }
-                }
-                let range = range.start.max(start) - start..range.end.min(end) - start;
-                segments.push_back(Segment { piece: piece.clone(), place, range, _pins: pins });
+            let blob = index.blobs.get(&piece.blob).ok_or(Error::NotFound(Missing::Blob))?;
+            if blob.place.len != piece.len {
+                let expected = format!("blob {} of {} bytes", piece.blob, piece.len);
+                return Err(corrupt_record(record, &expected, "a blob of another length"));
             }
-            start = end;
+            for extent in blob.place.all_extents() {
+                if pins.last().is_none_or(|zone| zone.id != extent.zone) {
+                    pins.push(self.zones.pin(extent.zone)?);
+                }
+            }
+            places.push(Arc::clone(&blob.place));
         }
-        Ok(segments)
+        Ok(Held { key, places, _pins: pins })
     }
 
     /// Reads, verifies and opens the next window of a segment.
     async fn open_window(
         &self,
-        space: SpaceId,
+        key: &SpaceKey,
         segment: &mut Segment,
         open: &mut Option<OpenBlob>,
     ) -> Result<Bytes> {
@@ -314,11 +319,11 @@ impl Inner {
         let first = segment.range.start / chunk_bytes;
         let wanted_end = segment.range.end.min(segment.range.start + WINDOW_BYTES);
         let last = wanted_end.div_ceil(chunk_bytes);
-        let blob = self.open_blob(space, segment, open, first..last).await?;
+        let blob = self.open_blob(key, segment, open, first..last).await?;
         let bytes = first * chunk_bytes..(last * chunk_bytes).min(segment.place.len);
         let len = (bytes.end - bytes.start) as usize;
         let runs = runs_of(&segment.place.extents, bytes.clone());
-        let mut data = self.read_runs(vec![0; len], runs).await?;
+        let mut data = self.read_runs(vec![0; len], &runs).await?;
         for (number, chunk) in (first..last).zip(data.chunks_mut(CHUNK_BYTES)) {
             self.open_chunk(segment, blob, number, chunk)?;
         }
@@ -365,7 +370,7 @@ impl Inner {
 
     async fn open_blob<'a>(
         &self,
-        space: SpaceId,
+        key: &SpaceKey,
         segment: &Segment,
         open: &'a mut Option<OpenBlob>,
         chunks: Range<u64>,
@@ -377,7 +382,7 @@ impl Inner {
         let held = match held {
             Some(held) => held,
             None => {
-                let key = self.space_key(space)?.unwrap(segment.piece.blob, &segment.piece.key)?;
+                let key = key.unwrap(segment.piece.blob, &segment.piece.key)?;
                 let cipher = BlobCipher::open(segment.piece.blob, &key)?;
                 let all = segment.place.len.div_ceil(CHUNK_BYTES as u64);
                 let wanted = segment.range.end.div_ceil(CHUNK_BYTES as u64);
@@ -385,7 +390,7 @@ impl Inner {
                 let len = (last - chunks.start) as usize * TAG_BYTES;
                 let offset = u64::from(segment.place.tags.offset) + chunks.start * TAG_BYTES as u64;
                 let run = Run { zone: segment.place.tags.zone, offset, into: 0..len };
-                let tags = self.read_runs(vec![0; len], vec![run]).await?;
+                let tags = self.read_runs(vec![0; len], &[run]).await?;
                 OpenBlob { blob: segment.piece.blob, cipher, tags, first_tag: chunks.start }
             }
         };
@@ -393,9 +398,9 @@ impl Inner {
     }
 
     /// Fills a buffer: from the page cache here, else on a blocking thread.
-    async fn read_runs(&self, mut buffer: Vec<u8>, runs: Vec<Run>) -> Result<Vec<u8>> {
+    async fn read_runs(&self, mut buffer: Vec<u8>, runs: &[Run]) -> Result<Vec<u8>> {
         let mut cached = true;
-        for run in &runs {
+        for run in runs {
             let out = buffer.get_mut(run.into.clone()).unwrap_or_default();
             if !self.zones.media.read_cached(run.zone, run.offset, out)? {
                 cached = false;
@@ -405,7 +410,7 @@ impl Inner {
         if cached {
             return Ok(buffer);
         }
-        let media = Arc::clone(&self.zones.media);
+        let (media, runs) = (Arc::clone(&self.zones.media), runs.to_vec());
         let (done, result) = oneshot::channel();
         self.environment.run_blocking(Box::new(move || {
             let read = runs.iter().try_for_each(|run| {
@@ -434,6 +439,51 @@ impl Inner {
     }
 }
 
+impl ValueContent {
+    /// Bytes of the value; none when they are more than can be.
+    fn len(&self) -> Option<u64> {
+        match self {
+            Self::Empty => Some(0),
+            Self::Inline { data, .. } => Some(data.len() as u64),
+            Self::Blobs(pieces) => {
+                pieces.iter().try_fold(0_u64, |len, piece| len.checked_add(piece.len))
+            }
+        }
+    }
+}
+
+/// The parts of a joined value that `range` needs.
+fn segments_of(
+    pieces: &[Piece],
+    places: &[Arc<BlobPlace>],
+    range: &Range<u64>,
+) -> VecDeque<Segment> {
+    let mut segments = VecDeque::new();
+    let mut start = 0;
+    for (piece, place) in pieces.iter().zip(places) {
+        let end = start + piece.len;
+        if start < range.end && range.start < end {
+            let range = range.start.max(start) - start..range.end.min(end) - start;
+            segments.push_back(Segment { piece: piece.clone(), place: Arc::clone(place), range });
+        }
+        start = end;
+    }
+    segments
+}
+
+/// Opens a value that lies in its record, in place when nobody else holds it.
+fn open_inline(key: &SpaceKey, value: Value, at: Location, range: Range<u64>) -> Result<Bytes> {
+    let ValueContent::Inline { blob, key: wrapped, tag, data } = value.content else {
+        return Ok(Bytes::new());
+    };
+    let data_key = key.unwrap(blob, &wrapped)?;
+    let mut plain = data.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
+    if !BlobCipher::open(blob, &data_key)?.open_chunk(0, ChunkEnd::Last, &tag, &mut plain) {
+        return Err(corrupt_record(at, "an authentic value", "changed bytes"));
+    }
+    Ok(plain.freeze().slice(range.start as usize..range.end as usize))
+}
+
 /// The runs of extents that hold `range` of the bytes they hold together.
 fn runs_of(extents: &[Extent], range: Range<u64>) -> Vec<Run> {
     let mut runs = Vec::new();
@@ -455,14 +505,14 @@ fn runs_of(extents: &[Extent], range: Range<u64>) -> Vec<Run> {
 
 /// Errs unless these are the bytes that the location says.
 pub(crate) fn verify_record(data: &[u8], location: Location) -> Result<()> {
-    let expected = format!("a record of {} bytes, crc {:08x}", location.len, location.crc);
+    let expected = || format!("a record of {} bytes, crc {:08x}", location.len, location.crc);
     let header = RecordHeader::decode(data)
-        .map_err(|malformed| corrupt_record(location, &expected, malformed.what))?;
+        .map_err(|malformed| corrupt_record(location, &expected(), malformed.what))?;
     let body = data.get(RECORD_HEADER_BYTES..).unwrap_or_default();
     let crc = crc32fast::hash(body);
     if header.len != location.len || header.crc != location.crc || crc != location.crc {
         let found = format!("{} bytes, crc {:08x} over {crc:08x}", header.len, header.crc);
-        return Err(corrupt_record(location, &expected, &found));
+        return Err(corrupt_record(location, &expected(), &found));
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
 //! Verifying zones without keys: in the background while serving, and offline for `lodestore check`.
+//! What is verified is what the device holds, not what a cache remembers of it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,7 +7,9 @@ use std::sync::atomic::Ordering;
 
 use crate::checkpoint::{Outline, verify_blocks};
 use crate::cipher::MasterKey;
-use crate::engine::{Inner, read_root};
+use crate::device_view::DeviceView;
+use crate::engine::Inner;
+use crate::engine::ownership::read_root;
 use crate::entry::Location;
 use crate::error::{Corruption, Error, Result};
 use crate::format::{
@@ -50,6 +53,7 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
     };
     let root = read_root(&bytes)?;
     let mut report = CheckReport::default();
+    let view = DeviceView::new(media);
     let recovered = match recover(media, master, &root, None) {
         Ok(recovered) => recovered,
         Err(Error::Corrupt(corruption)) => {
@@ -58,6 +62,7 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
         }
         Err(error) => return Err(error),
     };
+    let media = &view;
     if recovered.missing_blobs > 0 {
         report.corruptions.push(missing_blobs(recovered.missing_blobs));
     }
@@ -118,7 +123,7 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
 impl Inner {
     /// Verifies one zone while serving.
     pub(crate) fn scrub_zone(&self, zone: &Arc<Zone>) -> Result<Vec<Corruption>> {
-        let media = self.zones.media.as_ref();
+        let media = &DeviceView::new(self.zones.media.as_ref());
         let mut report = CheckReport::default();
         let header = read_header(media, zone.id)?;
         match &header {
@@ -139,7 +144,7 @@ impl Inner {
                 note(verify_blocks(media, zone.id, Lsn(0), salt).map(|_| ()), &mut report)?;
             }
             ZoneClass::Data | ZoneClass::Survivor => {
-                self.scrub_live(zone.id, &mut report)?;
+                self.scrub_live(media, zone.id, &mut report)?;
             }
         }
         self.counters.note_scrubbed();
@@ -151,8 +156,7 @@ impl Inner {
 
     /// Verifies what lies in a zone of extents. A blob or record that moved away or went meanwhile is
     /// no corruption.
-    fn scrub_live(&self, zone: ZoneId, report: &mut CheckReport) -> Result<()> {
-        let media = self.zones.media.as_ref();
+    fn scrub_live(&self, media: &dyn Media, zone: ZoneId, report: &mut CheckReport) -> Result<()> {
         let places: Vec<_> = {
             let index = self.index.read();
             let held = index.blobs.iter();
@@ -172,7 +176,9 @@ impl Inner {
                 }
             }
         }
-        for Mover { space, name, sequence, from } in self.records_in(zone) {
+        let mut records = self.records_in(zone);
+        records.sort_unstable_by_key(|record| record.from.offset);
+        for Mover { space, name, sequence, from } in records {
             let checked = check_record(media, from);
             let now = || self.index.read().by_sequence(space, &name, sequence);
             if checked.is_err() && now().is_some_and(|entry| entry.location == from) {
@@ -216,7 +222,9 @@ fn check_journal(
         let mut bytes = [0; BATCH_HEADER_BYTES];
         media.read(zone, offset, &mut bytes)?;
         let Ok((header, crc)) = read_batch_header(&bytes, salt) else { break };
-        let continues = header.zone == zone && header.previous_crc == previous;
+        let continues = header.zone == zone
+            && header.previous_crc == previous
+            && offset + header.padded_bytes() <= media.zone_bytes();
         if !continues || header.first_lsn > end {
             break;
         }
@@ -353,7 +361,7 @@ fn check_record(media: &dyn Media, location: Location) -> Result<()> {
 }
 
 /// A reference that leads nowhere is corruption, whatever the device calls it.
-fn as_corruption(error: Error, zone: ZoneId, offset: u32) -> Error {
+pub(crate) fn as_corruption(error: Error, zone: ZoneId, offset: u32) -> Error {
     match error {
         Error::NotFound(_) | Error::Io { .. } => Error::Corrupt(Corruption {
             zone: Some(zone),

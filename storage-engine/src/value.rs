@@ -18,7 +18,7 @@ use crate::format::{
     BlobPlace, Extent, Piece, StoredValue, WRAPPED_KEY_BYTES, ZONE_DATA_OFFSET, ZoneClass,
 };
 use crate::id::{BlobId, SpaceId};
-use crate::limits::{BLOB_BYTES_MAX, CHUNK_BYTES, WRITE_BYTES};
+use crate::limits::{BLOB_BYTES_MAX, BLOBS_MAX, CHUNK_BYTES, WRITE_BYTES};
 use crate::media::{SECTOR_BYTES, Sector, sector_bytes_mut};
 use crate::zone::{Claim, Room, Zone};
 
@@ -457,6 +457,51 @@ const _: () = {
 };
 
 impl Inner {
+    /// Seals values for `space`, joined in order; moves no data.
+    pub(crate) fn adopt(&self, space: SpaceId, values: &[Sealed]) -> Result<Value> {
+        let target = self.space_key(space)?;
+        let mut joined = Value::empty();
+        let several = values.iter().filter(|sealed| sealed.value.size > 0).count() > 1;
+        let mut pieces = Vec::new();
+        for sealed in values {
+            let source = self.space_key(sealed.space)?;
+            let rewrap = |blob, key| {
+                let data_key = source.unwrap(blob, key)?;
+                target.wrap(self.environment.as_ref(), blob, &data_key)
+            };
+            joined.size += sealed.value.size;
+            match &sealed.value.content {
+                ValueContent::Empty => {}
+                ValueContent::Inline { .. } if several => {
+                    return Err(Error::Invalid("an inline value cannot be joined".to_owned()));
+                }
+                ValueContent::Inline { blob, key, tag, data } => {
+                    let key = rewrap(*blob, key)?;
+                    let (blob, tag, data) = (*blob, *tag, data.clone());
+                    joined.content = ValueContent::Inline { blob, key, tag, data };
+                }
+                ValueContent::Blobs(held) => {
+                    for piece in held {
+                        let key = rewrap(piece.blob, &piece.key)?;
+                        pieces.push(Piece { key, ..piece.clone() });
+                    }
+                    if sealed.value.fresh.is_some() && several {
+                        return Err(Error::Invalid("an uncommitted value cannot be joined".into()));
+                    }
+                    joined.fresh = joined.fresh.or_else(|| sealed.value.fresh.clone());
+                }
+            }
+        }
+        if pieces.len() > BLOBS_MAX {
+            let max = BLOBS_MAX;
+            return Err(Error::Invalid(format!("a value has at most {max} blobs")));
+        }
+        if !pieces.is_empty() {
+            joined.content = ValueContent::Blobs(pieces);
+        }
+        Ok(joined)
+    }
+
     /// Seals a small value into itself.
     pub(crate) fn seal_inline(&self, space: SpaceId, mut data: Vec<u8>) -> Result<Value> {
         let space_key = self.space_key(space)?;

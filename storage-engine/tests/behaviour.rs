@@ -18,7 +18,7 @@ struct Store {
 }
 
 enum Kind {
-    Simulated(SimMedia),
+    Simulated(Arc<SimMedia>),
     Files { options: FileMediaOptions, _folder: tempfile::TempDir },
 }
 
@@ -27,7 +27,7 @@ const ZONE_BYTES: u64 = 256 * 1024;
 impl Store {
     fn simulated() -> Self {
         let options = SimOptions { zone_bytes: ZONE_BYTES, ..SimOptions::default() };
-        Self::with(Kind::Simulated(SimMedia::new(&options)))
+        Self::with(Kind::Simulated(Arc::new(SimMedia::new(&options))))
     }
 
     fn files() -> Self {
@@ -49,16 +49,22 @@ impl Store {
     }
 
     fn open(&mut self) {
-        let media: Arc<dyn Media> = match &mut self.kind {
-            Kind::Simulated(media) => {
-                *media = media.restart();
-                Arc::new(media.restart())
-            }
+        let media: Arc<dyn Media> = match &self.kind {
+            Kind::Simulated(media) => Arc::clone(media) as Arc<dyn Media>,
             Kind::Files { options, .. } => Arc::new(FileMedia::open(options).unwrap()),
         };
         let master = Arc::new(PlainMasterKey::new([7; 32]));
         let environment = Arc::clone(&self.environment) as Arc<dyn Environment>;
         self.engine = Some(Engine::open(environment, media, master, Options::default()).unwrap());
+    }
+
+    /// Ends the process without a word and starts it again.
+    fn reopen(&mut self) {
+        self.engine = None;
+        if let Kind::Simulated(media) = &mut self.kind {
+            *media = Arc::new(media.restart());
+        }
+        self.open();
     }
 
     fn engine(&self) -> &Engine {
@@ -108,7 +114,10 @@ impl Store {
         let name = Bytes::copy_from_slice(name.as_bytes());
         let record = block_on(self.engine().load(space, &name, entry)).unwrap();
         assert_eq!(record.meta, format!("meta of {}", String::from_utf8_lossy(&name)));
-        block_on(record.read(range).collect()).unwrap().to_vec()
+        let read = block_on(record.read(range.clone()).collect()).unwrap();
+        let again = block_on(record.into_reader(range).collect()).unwrap();
+        assert_eq!(again, read, "the record's own bytes are those of a copy");
+        read.to_vec()
     }
 }
 
@@ -120,15 +129,6 @@ fn stamp(data: &[u8]) -> Stamp {
 
 fn bytes(len: usize, seed: u8) -> Vec<u8> {
     (0..len).map(|i| (i as u64 * 31 + u64::from(seed) + (i as u64 >> 8)) as u8).collect()
-}
-
-fn reopen(store: &mut Store) {
-    if let Kind::Simulated(_) = store.kind {
-        // The engine holds the device; a simulated one is carried over by value.
-        return;
-    }
-    store.engine = None;
-    store.open();
 }
 
 macro_rules! on_both {
@@ -149,6 +149,7 @@ on_both! {
     a_condition_holds_back_the_whole_batch,
     reclaim_moves_what_lives_and_frees_the_rest,
     copies_and_joins_move_no_data,
+    a_loaded_record_reads_on_when_its_version_goes,
     a_lock_binds_until_its_time,
 }
 
@@ -173,7 +174,7 @@ fn values_of_every_size_read_back_whole_and_in_ranges(mut store: Store) {
         if round == 1 {
             store.engine().checkpoint().unwrap();
         }
-        reopen(&mut store);
+        store.reopen();
     }
     assert_eq!(store.engine().scrub().unwrap(), vec![]);
 }
@@ -228,7 +229,7 @@ fn versions_stack_and_the_newest_is_current(mut store: Store) {
     let remove = |which| {
         Operation::Remove(Remove { space, name: name.clone(), which, bypass: Bypass::None })
     };
-    reopen(&mut store);
+    store.reopen();
     assert!(store.engine().newest(space, b"k").unwrap().unwrap().is_marker());
     store.commit(vec![remove(Which::Sequence(marker.sequence))]).unwrap();
     assert_eq!(store.read(space, "k").unwrap(), b"two");
@@ -236,7 +237,7 @@ fn versions_stack_and_the_newest_is_current(mut store: Store) {
     assert_eq!(third.removed.unwrap().sequence, first.sequence);
     store.commit(vec![remove(Which::Null)]).unwrap();
     assert_eq!(store.read(space, "k").unwrap(), b"two");
-    reopen(&mut store);
+    store.reopen();
     store.commit(vec![remove(Which::Sequence(second.sequence))]).unwrap();
     assert!(store.engine().is_empty(space).unwrap());
     let gone = store.commit(vec![remove(Which::Sequence(second.sequence))]);
@@ -295,7 +296,7 @@ fn reclaim_moves_what_lives_and_frees_the_rest(mut store: Store) {
     let done = store.engine().maintain().unwrap();
     assert!(done.zones_freed > 10 && done.moved_bytes > 0, "{done:?}");
     assert!(store.engine().stats().zone_total_bytes < before / 2);
-    reopen(&mut store);
+    store.reopen();
     for round in 0..30_u8 {
         assert_eq!(store.read(space, &format!("kept{round}")).unwrap(), bytes(10_000, round));
     }
@@ -322,11 +323,33 @@ fn copies_and_joins_move_no_data(mut store: Store) {
     store.commit(vec![Operation::Put(put)]).unwrap();
     assert!(store.engine().stats().device_written_bytes - written <= 8192);
     store.commit(vec![Operation::ClearSpace(from)]).unwrap();
-    reopen(&mut store);
+    store.reopen();
     let joined = store.read(to, "joined").unwrap();
     assert_eq!(joined, [data.clone(), data].concat());
     store.commit(vec![Operation::ClearSpace(to)]).unwrap();
     assert_eq!(store.engine().stats().blobs, 0);
+}
+
+fn a_loaded_record_reads_on_when_its_version_goes(store: Store) {
+    let engine = store.engine();
+    let key = Bytes::from_static(b"k");
+    for (len, whole_space_goes) in
+        [(1_000, false), (200_000, false), (1_000, true), (200_000, true)]
+    {
+        let space = store.space();
+        store.put(space, "k", Keep::Null, &bytes(len, 1));
+        let entry = engine.current(space, &key).unwrap().unwrap();
+        let record = block_on(engine.load(space, &key, &entry)).unwrap();
+        if whole_space_goes {
+            store.commit(vec![Operation::ClearSpace(space)]).unwrap();
+        } else {
+            store.put(space, "k", Keep::Null, &bytes(len, 2));
+        }
+        engine.checkpoint().unwrap();
+        engine.maintain().unwrap();
+        let read = block_on(record.read(0..u64::MAX).collect()).unwrap();
+        assert!(read == bytes(len, 1), "{len} bytes, space goes: {whole_space_goes}");
+    }
 }
 
 fn a_lock_binds_until_its_time(mut store: Store) {
@@ -349,7 +372,7 @@ fn a_lock_binds_until_its_time(mut store: Store) {
     };
     store.commit(vec![lock(until_ms, RetentionMode::Compliance)]).unwrap();
     store.engine().checkpoint().unwrap();
-    reopen(&mut store);
+    store.reopen();
     for refused in [
         remove(),
         lock(until_ms - 1, RetentionMode::Compliance),

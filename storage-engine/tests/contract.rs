@@ -100,6 +100,7 @@ contract! {
     reads_past_the_end_are_errors,
     an_absent_zone_is_not_found,
     a_sealed_zone_takes_no_writes,
+    a_zone_made_of_a_sealed_ones_room_is_open,
     a_deleted_zone_is_gone_and_its_room_is_free,
     a_full_device_says_so,
     the_root_object_is_replaced_whole,
@@ -211,6 +212,7 @@ fn an_absent_zone_is_not_found(device: &mut dyn Device) {
         media.read(zone, 0, &mut [0]),
         media.read_cached(zone, 0, &mut [0]).map(drop),
         media.read_uncached(zone, 0, &mut [sector(0)]),
+        media.is_sealed(zone).map(drop),
     ];
     for (nth, answer) in answers.into_iter().enumerate() {
         let error = answer.unwrap_err();
@@ -223,20 +225,40 @@ fn a_sealed_zone_takes_no_writes(device: &mut dyn Device) {
     let media = device.media();
     media.create(EPOCH, zone).unwrap();
     media.write(EPOCH, zone, 0, &[sector(1)]).unwrap();
-    media.seal(EPOCH, zone).unwrap();
-    media.seal(EPOCH, zone).unwrap();
-    assert!(media.write(EPOCH, zone, SECTOR_BYTES, &[sector(2)]).is_err());
-    device.reopen();
-    let media = device.media();
-    assert!(media.write(EPOCH, zone, SECTOR_BYTES, &[sector(2)]).is_err());
-    let mut out = [sector(0)];
-    media.read_uncached(zone, 0, &mut out).unwrap();
-    assert_eq!(out[0].0, [1; 4096]);
-    // The next life of its room is writable.
-    media.delete(EPOCH, zone).unwrap();
     media.create(EPOCH, ZoneId(2)).unwrap();
-    media.write(EPOCH, ZoneId(2), 0, &[sector(2)]).unwrap();
-    media.sync(EPOCH, ZoneId(2)).unwrap();
+    assert!(!media.is_sealed(zone).unwrap());
+    media.seal(EPOCH, zone).unwrap();
+    media.seal(EPOCH, zone).unwrap();
+    for _ in 0..2 {
+        let media = device.media();
+        let sealed = [1, 2].map(|id| media.is_sealed(ZoneId(id)).unwrap());
+        assert_eq!(sealed, [true, false]);
+        assert!(media.write(EPOCH, zone, SECTOR_BYTES, &[sector(2)]).is_err());
+        media.write(EPOCH, ZoneId(2), 0, &[sector(2)]).unwrap();
+        let mut out = [sector(0)];
+        media.read_uncached(zone, 0, &mut out).unwrap();
+        assert_eq!(out[0].0, [1; 4096]);
+        device.reopen();
+    }
+}
+
+fn a_zone_made_of_a_sealed_ones_room_is_open(device: &mut dyn Device) {
+    for life in 1..=4 {
+        let media = device.media();
+        let zone = ZoneId(life);
+        media.create(EPOCH, zone).unwrap();
+        assert!(!media.is_sealed(zone).unwrap());
+        device.reopen();
+        let media = device.media();
+        assert!(!media.is_sealed(zone).unwrap());
+        media.write(EPOCH, zone, 0, &[sector(2)]).unwrap();
+        media.sync(EPOCH, zone).unwrap();
+        media.seal(EPOCH, zone).unwrap();
+        if life % 2 == 0 {
+            device.reopen();
+        }
+        device.media().delete(EPOCH, zone).unwrap();
+    }
 }
 
 fn a_deleted_zone_is_gone_and_its_room_is_free(device: &mut dyn Device) {

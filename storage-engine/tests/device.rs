@@ -64,6 +64,7 @@ impl Media for DataSyncedLast {
         read_cached(zone: ZoneId, offset: u64, out: &mut [u8]) -> Result<bool>;
         read_uncached(zone: ZoneId, offset: u64, out: &mut [Sector]) -> Result<()>;
         seal(epoch: Epoch, zone: ZoneId) -> Result<()>;
+        is_sealed(zone: ZoneId) -> Result<bool>;
         delete(epoch: Epoch, zone: ZoneId) -> Result<()>;
         capacity() -> Result<Capacity>;
         counters() -> MediaCounters;

@@ -188,6 +188,7 @@ impl Media for Broken {
         read(zone: ZoneId, offset: u64, out: &mut [u8]) -> Result<()>;
         read_cached(zone: ZoneId, offset: u64, out: &mut [u8]) -> Result<bool>;
         read_uncached(zone: ZoneId, offset: u64, out: &mut [Sector]) -> Result<()>;
+        is_sealed(zone: ZoneId) -> Result<bool>;
         capacity() -> Result<Capacity>;
         counters() -> MediaCounters;
         durability() -> &'static str;
@@ -304,7 +305,7 @@ fn a_forgotten_lock_is_noticed() {
     let mut subject = Subject::simulated(6);
     let mut plan = subject.plan_put(ROOT_SPACE, "locked", Keep::Null, data(1, 10));
     if let Some(Change::Put { lock, .. }) = plan.changes.first_mut() {
-        *lock = Some(Lock { retention: None, legal_hold: true });
+        *lock = Some(Lock { retention: None, legal_hold: LegalHold::On });
     }
     subject.commit(plan).unwrap();
     // The model forgets it: the engine's refusal then differs from the model's answer.

@@ -132,7 +132,7 @@ impl Version {
             let bypassed = held.mode == RetentionMode::Governance && bypass == Bypass::Governance;
             now_ms < held.until_ms && !bypassed
         });
-        if lock.legal_hold || bound { Err(Refusal::Locked) } else { Ok(()) }
+        if lock.legal_hold == LegalHold::On || bound { Err(Refusal::Locked) } else { Ok(()) }
     }
 
     fn changed_lock(
@@ -144,7 +144,7 @@ impl Version {
         let mut lock = self.lock.unwrap_or_default();
         let held = lock.retention.filter(|held| now_ms < held.until_ms);
         match change {
-            LockChange::LegalHold(on) => lock.legal_hold = on,
+            LockChange::LegalHold(on) => lock.legal_hold = LegalHold::set(on),
             LockChange::Retention(next) => {
                 let extends = |held: Retention| {
                     next.is_some_and(|n| n.mode == held.mode && n.until_ms >= held.until_ms)
@@ -323,7 +323,7 @@ impl Reference {
                     let lock = version.lock.get_or_insert_default();
                     match change {
                         LockChange::Retention(retention) => lock.retention = retention,
-                        LockChange::LegalHold(on) => lock.legal_hold = on,
+                        LockChange::LegalHold(on) => lock.legal_hold = LegalHold::set(on),
                     }
                 });
             }

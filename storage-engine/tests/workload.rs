@@ -161,7 +161,14 @@ impl Workload {
     }
 
     fn lock(&mut self, subject: &Subject) -> Lock {
-        Lock { retention: self.retention(subject), legal_hold: self.chance(20) }
+        let holds = [
+            LegalHold::NeverSet,
+            LegalHold::NeverSet,
+            LegalHold::NeverSet,
+            LegalHold::Off,
+            LegalHold::On,
+        ];
+        Lock { retention: self.retention(subject), legal_hold: self.pick(&holds) }
     }
 
     fn retention(&mut self, subject: &Subject) -> Option<Retention> {

@@ -71,6 +71,21 @@ fn a_clock_may_be_a_quarter_of_an_hour_off() {
 }
 
 #[test]
+fn a_date_outside_all_years_is_no_date() {
+    let bucket = stocked("far-date");
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential=x/20130524/us-east-1/s3/aws4_request,SignedHeaders=host,\
+         Signature={}",
+        "0".repeat(64)
+    );
+    for date in ["Fri, 31 Dec 9999 23:59:59 -2359", "Sat, 01 Jan 0000 00:00:00 +2359"] {
+        let request = bucket.get("k").anonymous().header("date", date);
+        request.header("authorization", &authorization).send().refused(403, "AccessDenied");
+    }
+    assert_eq!(shared().metric("lodestore_handler_panics_total"), Some(0.0));
+}
+
+#[test]
 fn a_link_lives_for_seven_days_at_most() {
     let bucket = stocked("presigned-life");
     bucket.get("k").presigned(604_800).send().expect(200);

@@ -23,6 +23,9 @@ fn making_a_bucket_again_keeps_what_is_in_it() {
     let bucket = bucket("again");
     bucket.store("k", "content");
     bucket.put("").send().expect(200);
+    let locked = bucket.put("").header("x-amz-bucket-object-lock-enabled", "true");
+    locked.send().refused(409, "BucketAlreadyOwnedByYou");
+    bucket.get("?object-lock").send().refused(404, "ObjectLockConfigurationNotFoundError");
     assert_eq!(bucket.content("k"), b"content");
 }
 

@@ -1,7 +1,7 @@
 //! Corruption: `lodestore check` finds and names it, and the server never serves it.
 
 use std::fs::OpenOptions;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::process::files_below;
@@ -43,11 +43,15 @@ fn written_places(data: &Path, count: usize) -> Vec<(PathBuf, u64)> {
     places.into_iter().step_by(step).take(count).collect()
 }
 
+/// Changes a bit of a zone, of a sealed one too: rot asks for no permission.
 fn flip(path: &Path, offset: u64) {
+    let mode = path.metadata().expect("look at a zone").permissions();
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).expect("unseal a zone");
     let file = OpenOptions::new().read(true).write(true).open(path).expect("open a zone");
     let mut byte = [0];
     file.read_exact_at(&mut byte, offset).expect("read a byte");
     file.write_all_at(&[byte[0] ^ 0x40], offset).expect("write a byte");
+    std::fs::set_permissions(path, mode).expect("seal a zone");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 use std::time::Instant;
 
-use crate::support::fixture::Random;
+use crate::support::fixture::{Random, bytes};
 use crate::support::history::{Action, Operation, Value, is_linearizable};
 use crate::support::{Bucket, Response, bucket, shared};
 
@@ -11,7 +11,7 @@ const WRITERS: usize = 64;
 const ROUNDS: usize = 15;
 
 /// Lets every writer act at once and returns their answers.
-fn race(writers: usize, act: impl Fn(usize) -> Response + Sync) -> Vec<Response> {
+fn race<T: Send>(writers: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let start = Barrier::new(writers);
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..writers)
@@ -66,6 +66,76 @@ fn of_64_writers_one_creates_the_key_in_a_versioned_bucket() {
     one_creates(&bucket);
     let xml = bucket.get("?versions").send().expect(200).xml();
     assert_eq!(xml.all("Version").len(), ROUNDS, "losers leave no versions");
+}
+
+#[test]
+fn a_copy_of_what_is_being_removed_is_whole_or_not_there() {
+    let bucket = bucket("copy-removed");
+    let content = bytes(100_000);
+    race(8, |worker| {
+        for _ in 0..40 {
+            if worker == 0 {
+                bucket.store("source", content.clone());
+                continue;
+            }
+            let target = format!("target-{worker}");
+            let source = format!("/{}/source", bucket.name);
+            let copy = bucket.put(&target).header("x-amz-copy-source", source).send();
+            if copy.status == 200 {
+                assert!(bucket.content(&target) == content);
+            } else {
+                copy.refused(404, "NoSuchKey");
+            }
+            if worker == 1 {
+                bucket.delete("source").send().expect(204);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_read_of_what_is_being_replaced_is_whole() {
+    let bucket = bucket("read-replaced");
+    let content = bytes(100_000);
+    bucket.store("k", content.clone());
+    race(8, |worker| {
+        for _ in 0..60 {
+            match worker {
+                0 | 1 => drop(bucket.store("k", content.clone())),
+                _ => assert!(bucket.content("k") == content),
+            }
+        }
+    });
+}
+
+#[test]
+fn an_upload_completes_while_its_part_is_written_again() {
+    let bucket = bucket("complete-rewritten");
+    let content = bytes(100_000);
+    for round in 0..20 {
+        let key = format!("k{round}");
+        let upload = bucket.post(&format!("{key}?uploads")).send().expect(200).field("UploadId");
+        let part = format!("{key}?partNumber=1&uploadId={upload}");
+        let etag = bucket.put(&part).body(content.clone()).send().expect(200).etag();
+        let answers = race(5, |writer| {
+            if writer > 0 {
+                return bucket.put(&part).body(content.clone()).send();
+            }
+            let body = format!(
+                "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag>\
+                 </Part></CompleteMultipartUpload>"
+            );
+            bucket.post(&format!("{key}?uploadId={upload}")).body(body).send()
+        });
+        for (writer, answer) in answers.into_iter().enumerate() {
+            match writer {
+                0 => drop(answer.expect(200)),
+                _ if answer.status == 200 => {}
+                _ => drop(answer.refused(404, "NoSuchUpload")),
+            }
+        }
+        assert!(bucket.content(&key) == content);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::support::fixture::Random;
 use crate::support::signing::encode;
-use crate::support::xml::Node;
+use crate::support::xml::{Node, escape};
 use crate::support::{Bucket, Server, Setup, bucket, shared};
 
 /// What a listing is asked for.
@@ -379,4 +379,63 @@ fn deleted_objects_are_not_listed() {
     bucket.delete("b/1").send().expect(204);
     let xml = bucket.get("?list-type=2&delimiter=%2F").send().expect(200).xml();
     assert_eq!(keys_of(&xml), (vec!["c".to_owned()], vec![], false));
+}
+
+#[test]
+fn control_characters_in_keys_come_back_in_every_document() {
+    const KEYS: [&str; 10] =
+        ["\u{1}", "\t", "\n", "\r\n", "\r", "\u{1f}", "\u{7f}", "\u{85}", "\u{ffff}", "🦀"];
+    let bucket = Bucket::create_versioned(&shared().client(), "list-control");
+    let prefix = |key: &str| format!("p{key}/");
+    // In the order of listings: "p\r\n/" is before "p\r/".
+    for key in KEYS {
+        let key = prefix(key) + key;
+        bucket.store(&key, "x");
+        let upload = bucket.post(&format!("{}?uploads", encode(&key))).send().expect(200).xml();
+        assert_eq!(upload.text("Key"), key);
+        let parts = format!("{}?uploadId={}", encode(&key), upload.text("UploadId"));
+        assert_eq!(bucket.get(&parts).send().expect(200).field("Key"), key);
+    }
+    let keys = KEYS.map(|key| prefix(key) + key);
+    let prefixes = KEYS.map(prefix);
+    for (query, row) in [
+        ("?", "Contents"),
+        ("?list-type=2", "Contents"),
+        ("?versions", "Version"),
+        ("?uploads", "Upload"),
+    ] {
+        let page = |rest: String| {
+            let query = format!("{query}{rest}");
+            bucket.get(&query).send().expect(200).xml()
+        };
+        let all = page(String::new());
+        assert_eq!(all.column(row, "Key"), keys, "{query}");
+        let folded = page("&delimiter=/".to_owned());
+        assert_eq!(folded.column("CommonPrefixes", "Prefix"), prefixes, "{query}");
+        for (key, prefix) in keys.iter().zip(&prefixes) {
+            let one = page(format!("&prefix={}", encode(prefix)));
+            assert_eq!(
+                (one.text("Prefix"), one.column(row, "Key")),
+                (prefix.clone(), vec![key.clone()])
+            );
+        }
+    }
+    for (query, field) in [
+        ("?delimiter=/&max-keys=1&marker=", "Marker"),
+        ("?list-type=2&start-after=", "StartAfter"),
+        ("?versions&key-marker=", "KeyMarker"),
+        ("?uploads&key-marker=", "KeyMarker"),
+        ("?delimiter=", "Delimiter"),
+    ] {
+        for key in &keys {
+            let asked = bucket.get(&format!("{query}{}", encode(key))).send().expect(200);
+            assert_eq!(asked.field(field), *key, "{query}");
+        }
+    }
+    let names: String =
+        keys.iter().map(|key| format!("<Object><Key>{}</Key></Object>", escape(key))).collect();
+    let body = format!("<Delete>{names}</Delete>");
+    let deleted = bucket.post("?delete").body(body).content_md5().send().expect(200).xml();
+    assert_eq!(deleted.column("Deleted", "Key"), keys);
+    assert_eq!(bucket.keys(), Vec::<String>::new());
 }

@@ -161,6 +161,25 @@ fn a_legal_hold_holds_until_it_is_released() {
 }
 
 #[test]
+fn a_hold_that_was_never_set_is_told_from_one_that_was_lifted() {
+    let bucket = locked("lock-hold-never");
+    bucket.store("plain", "x");
+    store_locked(&bucket, "retained", "GOVERNANCE");
+    for key in ["plain", "retained"] {
+        let told = || bucket.get(&format!("{key}?legal-hold")).send();
+        told().refused(404, "NoSuchObjectLockConfiguration");
+        bucket.head(key).send().expect(200).without("x-amz-object-lock-legal-hold");
+        put_hold(&bucket, key, "ON").expect(200);
+        put_hold(&bucket, key, "OFF").expect(200);
+        assert_eq!(told().expect(200).field("Status"), "OFF");
+        bucket.head(key).send().expect(200).with("x-amz-object-lock-legal-hold", "OFF");
+    }
+    let put = bucket.put("off").body("x").header("x-amz-object-lock-legal-hold", "OFF");
+    put.content_md5().send().expect(200).with("x-amz-server-side-encryption", "AES256");
+    assert_eq!(bucket.get("off?legal-hold").send().expect(200).field("Status"), "OFF");
+}
+
+#[test]
 fn a_hold_can_come_with_the_put() {
     let bucket = locked("lock-hold-put");
     let request = bucket.put("k").body("held").header("x-amz-object-lock-legal-hold", "ON");
@@ -246,6 +265,45 @@ fn a_bad_default_is_refused() {
         response.refused_as(&answers);
     }
     assert!(bucket.get("?object-lock").send().expect(200).xml().child("Rule").is_none());
+}
+
+#[test]
+fn a_misspelt_element_loosens_nothing() {
+    let bucket = locked("lock-misspelt");
+    let compliance = rule("COMPLIANCE", "<Days>1</Days>");
+    put_default(&bucket, &compliance).expect(200);
+    for (from, to) in [
+        ("Rule>", "rule>"),
+        ("Rule>", "Rules>"),
+        ("DefaultRetention>", "Retention>"),
+        ("<Days>1</Days>", "<Days>1</Days><Dayz>2</Dayz>"),
+    ] {
+        put_default(&bucket, &compliance.replace(from, to)).refused(400, "MalformedXML");
+    }
+    put_default(&bucket, "COMPLIANCE").refused(400, "MalformedXML");
+    let kept = bucket.get("?object-lock").send().expect(200).text();
+    assert!(kept.contains("<Mode>COMPLIANCE</Mode>"), "{kept}");
+
+    let id = store_locked(&bucket, "k", "GOVERNANCE");
+    let target = format!("k?versionId={id}&retention");
+    for body in [
+        "<Retention><mode>COMPLIANCE</mode><RetainUntil>2028-01-01T00:00:00Z</RetainUntil></Retention>",
+        "<Retention Mode=\"COMPLIANCE\"/>",
+        "<Retention>none</Retention>",
+        "<Retention><Mode/></Retention>",
+        "<retention/>",
+    ] {
+        let request = bucket.put(&target).body(body).content_md5().headers(&[BYPASS]);
+        request.send().refused(400, "MalformedXML");
+    }
+    assert_eq!(bucket.get(&target).send().expect(200).field("Mode"), "GOVERNANCE");
+
+    let body = "<PublicAccessBlockConfiguration><blockPublicAcls>true</blockPublicAcls>\
+                </PublicAccessBlockConfiguration>";
+    let request = bucket.put("?publicAccessBlock").body(body).content_md5();
+    request.send().refused(400, "MalformedXML");
+    let block = bucket.get("?publicAccessBlock").send().expect(200);
+    assert_eq!(block.field("BlockPublicAcls"), "true");
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod corruption;
 mod crash;
 mod full_device;
 mod http2;
+mod limits;
 mod linearizable;
 mod listing;
 mod lock;

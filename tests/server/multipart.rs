@@ -360,9 +360,8 @@ fn parts_can_be_copied_whole_or_by_range() {
     assert_eq!(whole.xml().name, "CopyPartResult");
     assert_eq!(whole.field("ETag"), format!("\"{}\"", digest::md5_hex(&content)));
     let cut = copy(2, Some("bytes=1000-200999")).expect(200).field("ETag");
-    for range in ["bytes=0-300000", "bytes=300000-300001"] {
-        copy(3, Some(range)).refused_as(&[(416, "InvalidRange"), (400, "InvalidArgument")]);
-    }
+    copy(3, Some("bytes=0-300000")).refused(400, "InvalidArgument");
+    copy(3, Some("bytes=300000-300001")).refused(400, "InvalidRequest");
     for range in ["bytes=5", "0-5", "bytes=5-", "bytes=-5", "bytes=9-5", "bytes=a-b"] {
         copy(3, Some(range)).refused(400, "InvalidArgument");
     }

@@ -235,6 +235,25 @@ fn buckets_are_made_at_start() {
 }
 
 #[test]
+fn a_lock_that_a_bucket_cannot_have_keeps_the_server_from_starting() {
+    let setup = Setup::new();
+    let mut server = setup.clone().env("LODESTORE_BUCKETS", "worm").start();
+    assert!(server.stop().success());
+    let data = setup.data();
+    let locked = setup.clone().env("LODESTORE_BUCKETS", "worm:lock");
+    let locked = locked.env("LODESTORE_DATA", data.to_str().unwrap());
+    let output = locked.refusal(&["serve", "--listen", "127.0.0.1:0"]);
+    let text = words(&output);
+    assert!(!output.status.success() && text.contains("worm"), "{text}");
+    assert!(text.contains("Versioning"), "{text}");
+    let mut server = setup.clone().env("LODESTORE_BUCKETS", "worm:versioned").start();
+    assert!(server.stop().success());
+    let server = locked.start();
+    let lock = server.client().request("GET", "/worm?object-lock").send().expect(200);
+    assert_eq!(lock.field("ObjectLockEnabled"), "Enabled");
+}
+
+#[test]
 fn generated_keys_are_kept_private_and_stay_the_same() {
     let server = Setup::bare().start();
     let files: Vec<PathBuf> = files_below(&server.data());

@@ -341,6 +341,25 @@ fn a_key_in_a_cdata_section_is_that_key_or_an_error() {
 }
 
 #[test]
+fn a_byte_order_mark_moves_no_key() {
+    let bucket = bucket("xml-mark");
+    for (key, named) in [
+        ("abcdef", "abc<!--x-->def"),
+        ("abcdef", "abc<![CDATA[]]>def"),
+        ("abcdef", "<![CDATA[abcdef]]>"),
+        ("xxxyyyyyyyyyy", "xxx<?p?>yyyyyyyyyy"),
+    ] {
+        for key in ["-->def", "abc-->def", "def", "abc", key] {
+            bucket.store(key, "x");
+        }
+        let body = format!("\u{feff}<Delete><Object><Key>{named}</Key></Object></Delete>");
+        let response = bucket.post("?delete").body(body).content_md5().send().expect(200);
+        assert_eq!(response.xml().column("Deleted", "Key"), [key], "{named}");
+        assert_eq!(bucket.keys(), ["-->def", "abc", "abc-->def", "def"], "{named}");
+    }
+}
+
+#[test]
 fn an_empty_key_is_no_key() {
     let bucket = bucket("xml-empty-key");
     for key in ["<Key></Key>", "<Key/>", ""] {

@@ -32,6 +32,65 @@ fn a_name_belongs_to_one() {
 }
 
 #[test]
+fn a_bucket_that_is_there_is_not_another_one() {
+    run(async {
+        let fixture = Fixture::new().await;
+        let make = async |new| fixture.objects.create_bucket(new).await;
+        let plain = new_bucket("plain", "ann");
+        make(plain.clone()).await.unwrap();
+        for new in [
+            NewBucket { object_lock: true, ..plain.clone() },
+            NewBucket { tags: vec![("a".into(), "1".into())], ..plain.clone() },
+            NewBucket { ownership: Some(Ownership::ObjectWriter), ..plain.clone() },
+        ] {
+            assert_eq!(code(make(new.clone()).await), Some("BucketAlreadyOwnedByYou"));
+            let other = NewBucket { name: "other".into(), ..new };
+            make(other.clone()).await.unwrap();
+            for again in [other, new_bucket("other", "ann")] {
+                assert!(matches!(make(again).await, Ok(Created::Existing(_))));
+            }
+            fixture.objects.bucket("other").unwrap().delete_bucket().await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_bucket_of_the_configuration_is_as_configured_or_refused() {
+    run(async {
+        let fixture = Fixture::new().await;
+        let objects = &fixture.objects;
+        let state = |name: &str| {
+            let record = objects.bucket(name).unwrap().record().clone();
+            (record.versioning, record.lock)
+        };
+        let plain = |name: &str| new_bucket(name, "root");
+        let versioned = |name: &str| NewBucket { versioning: Versioning::Enabled, ..plain(name) };
+        let locked = |name: &str| NewBucket { object_lock: true, ..versioned(name) };
+        let lock = Some(LockConfiguration::default());
+
+        objects.ensure_bucket(plain("bucket")).await.unwrap();
+        assert_eq!(code(objects.ensure_bucket(locked("bucket")).await), Some("InvalidBucketState"));
+        assert_eq!(state("bucket"), (Versioning::Unversioned, None));
+        objects.ensure_bucket(versioned("bucket")).await.unwrap();
+        assert_eq!(state("bucket"), (Versioning::Enabled, None));
+        objects.bucket("bucket").unwrap().set_versioning(Versioning::Suspended).await.unwrap();
+        assert_eq!(code(objects.ensure_bucket(locked("bucket")).await), Some("InvalidBucketState"));
+        objects.ensure_bucket(versioned("bucket")).await.unwrap();
+        objects.ensure_bucket(locked("bucket")).await.unwrap();
+        assert_eq!(state("bucket"), (Versioning::Enabled, lock));
+
+        let default =
+            DefaultRetention { mode: RetentionMode::Compliance, period: RetentionPeriod::Days(1) };
+        let ruled = LockConfiguration { default: Some(default) };
+        objects.bucket("bucket").unwrap().set_lock_configuration(ruled).await.unwrap();
+        for new in [locked("bucket"), versioned("bucket"), plain("bucket")] {
+            objects.ensure_bucket(new).await.unwrap();
+            assert_eq!(state("bucket"), (Versioning::Enabled, Some(ruled)));
+        }
+    });
+}
+
+#[test]
 fn only_an_empty_bucket_is_deleted() {
     run(async {
         let fixture = Fixture::new().await;

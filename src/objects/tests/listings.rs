@@ -82,6 +82,36 @@ fn versions_are_listed_newest_first() {
 }
 
 #[test]
+fn a_version_that_goes_between_two_pages_hides_no_other() {
+    run(async {
+        for end in [1, 2, 3] {
+            let fixture = Fixture::new().await;
+            let bucket = fixture.bucket("versioned").await;
+            let mut versions = vec![];
+            for versioning in [Versioning::Enabled, Versioning::Suspended, Versioning::Enabled] {
+                bucket.set_versioning(versioning).await.unwrap();
+                let bucket = fixture.objects.bucket("versioned").unwrap();
+                versions.insert(0, put(&bucket, "k", b"").await.version.unwrap());
+            }
+            put(&bucket, "l", b"").await;
+            assert_eq!(versions[1], VersionId::Null);
+            let mut list = VersionList { limit: end, ..VersionList::default() };
+            let first = bucket.list_versions(&list).unwrap();
+            assert_eq!(first.items.last().unwrap().version, versions[end - 1]);
+            bucket.delete(delete_of("k", Some(versions[end - 1]))).await.unwrap();
+            list = VersionList { limit: 1000, after: first.next, ..list };
+            let second = bucket.list_versions(&list).unwrap();
+            let shown = |version: &VersionId| {
+                let mut items = first.items.iter().chain(&second.items);
+                items.any(|item| item.version == *version)
+            };
+            assert!(versions.iter().all(shown), "{end}");
+            assert_eq!(second.items.last().unwrap().key, "l");
+        }
+    });
+}
+
+#[test]
 fn uploads_are_listed_in_pages() {
     run(async {
         let fixture = Fixture::new().await;

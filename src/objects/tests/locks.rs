@@ -33,6 +33,7 @@ fn a_locked_version_stays() {
         let got = bucket.set_retention("key", version, past, Bypass::Governance).await;
         assert_eq!(code(got), Some("InvalidArgument"));
 
+        assert_eq!(bucket.legal_hold("key", version), Err(ObjectError::NoSuchLock));
         bucket.set_legal_hold("key", version, true).await.unwrap();
         assert_eq!(bucket.legal_hold("key", version), Ok(true));
         assert_eq!(code(bucket.delete(remove(Bypass::Governance)).await), LOCKED);

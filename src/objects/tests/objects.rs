@@ -52,6 +52,44 @@ fn a_body_that_breaks_its_promise_leaves_nothing() {
 }
 
 #[test]
+fn a_source_that_went_is_not_a_failure_of_the_store() {
+    run(async {
+        let fixture = Fixture::new().await;
+        let bucket = fixture.bucket("plain").await;
+        let upload = NewUpload {
+            key: "to".into(),
+            attributes: Attributes::default(),
+            algorithm: None,
+            coverage: None,
+            initiator: "root".into(),
+        };
+        let upload = bucket.create_upload(upload).await.unwrap().id;
+        put(&bucket, "from", &content(MIB)).await;
+        let source = bucket.copy_source("from", None).await.unwrap();
+        bucket.delete(delete_of("from", None)).await.unwrap();
+        let copy = Copy { key: "to".into(), ..Copy::default() };
+        let hashed = Copy { algorithm: Some(Algorithm::Sha256), ..copy.clone() };
+        for copy in [copy, hashed] {
+            assert_eq!(bucket.copy(&source, copy).await, Err(ObjectError::ContentGone));
+        }
+        for (range, refusal) in [
+            (None, Some(ObjectError::ContentGone)),
+            // Written anew, from what the source in hand holds.
+            (Some(ByteRange::Between(1, 9)), None),
+        ] {
+            let copy = CopyPart {
+                key: "to".into(),
+                upload,
+                number: 1,
+                range,
+                source_conditions: ReadConditions::default(),
+            };
+            assert_eq!(bucket.copy_part(&source, copy).await.err(), refusal);
+        }
+    });
+}
+
+#[test]
 fn copies_keep_or_replace_what_the_directives_say() {
     run(async {
         let fixture = Fixture::new().await;

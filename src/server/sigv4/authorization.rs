@@ -160,11 +160,21 @@ impl<'a> Authorization<'a> {
 /// that will verify it.
 pub fn scope_service<'a>(headers: &'a HeaderMap, query: &'a Query) -> Option<&'a str> {
     let header = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let credential = match header.and_then(|text| text.split_once("Credential=")) {
-        Some((_, rest)) => rest.split([',', ' ']).next()?,
+    let credential = match header.and_then(after_credential) {
+        Some(rest) => {
+            let end = rest.bytes().position(|byte| matches!(byte, b',' | b' '));
+            rest.get(..end.unwrap_or(rest.len()))?
+        }
         None => query.get("X-Amz-Credential")?,
     };
-    Credential::parse(credential).map(|credential| credential.service)
+    let scope = credential.strip_suffix(TERMINATOR)?.strip_suffix('/')?;
+    scope.rsplit_once('/').map(|(_, service)| service)
+}
+
+fn after_credential(header: &str) -> Option<&str> {
+    // Most clients write it first, where it need not be searched for.
+    let usual = header.strip_prefix(ALGORITHM).and_then(|rest| rest.strip_prefix(" Credential="));
+    usual.or_else(|| header.split_once("Credential=").map(|(_, rest)| rest))
 }
 
 pub(super) fn malformed(what: &str) -> Refusal {

@@ -1,24 +1,27 @@
 //! When a request says it was signed.
 
-use http::HeaderMap;
+use http::header::DATE;
+use http::{HeaderMap, HeaderName};
 use time::format_description::well_known::Rfc2822;
 use time::macros::format_description;
-use time::{OffsetDateTime, PrimitiveDateTime};
+use time::{Date, OffsetDateTime, UtcOffset};
 
 use crate::server::query::Query;
 use crate::server::refusal::Refusal;
+
+const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 
 /// A time with its text in the signature: `20130524T000000Z`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestTime {
     time: OffsetDateTime,
-    text: String,
+    text: [u8; 16],
 }
 
 impl RequestTime {
     /// From `x-amz-date`, or `Date` without it.
     pub(super) fn of_headers(headers: &HeaderMap) -> Result<Self, Refusal> {
-        ["x-amz-date", "date"]
+        [X_AMZ_DATE, DATE]
             .into_iter()
             .filter_map(|name| headers.get(name))
             .find(|value| !value.is_empty())
@@ -46,30 +49,36 @@ impl RequestTime {
 
     /// Its text in the string to sign.
     pub fn text(&self) -> &str {
-        &self.text
+        // It is of ASCII digits and two letters.
+        std::str::from_utf8(&self.text).unwrap_or_default()
     }
 
     /// The day of the scope.
     pub fn day(&self) -> &str {
-        self.text.get(..8).unwrap_or_default()
+        self.text().get(..8).unwrap_or_default()
     }
 
     fn parse(text: &str) -> Option<Self> {
         Self::parse_basic(text).or_else(|| {
-            let time =
-                OffsetDateTime::parse(text.trim(), &Rfc2822).ok()?.to_offset(time::UtcOffset::UTC);
+            let time = OffsetDateTime::parse(text.trim(), &Rfc2822).ok()?;
+            // An offset can carry a time out of the years that there are.
+            let time = time.checked_to_offset(UtcOffset::UTC)?;
             let format = format_description!("[year][month][day]T[hour][minute][second]Z");
-            Some(Self { time, text: time.format(format).ok()? })
+            Some(Self { time, text: time.format(format).ok()?.into_bytes().try_into().ok()? })
         })
     }
 
     fn parse_basic(text: &str) -> Option<Self> {
-        if text.len() != 16 {
-            return None;
-        }
-        let format = format_description!("[year][month][day]T[hour][minute][second]Z");
-        let time = PrimitiveDateTime::parse(text, format).ok()?.assume_utc();
-        Some(Self { time, text: text.to_owned() })
+        let text: [u8; 16] = text.as_bytes().try_into().ok()?;
+        let (b'T', b'Z') = (text[8], text[15]) else { return None };
+        let two = |at: usize| match [text[at], text[at + 1]] {
+            [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] => Some((tens - b'0') * 10 + ones - b'0'),
+            _ => None,
+        };
+        let year = i32::from(two(0)?) * 100 + i32::from(two(2)?);
+        let date = Date::from_calendar_date(year, two(4)?.try_into().ok()?, two(6)?).ok()?;
+        let time = date.with_hms(two(9)?, two(11)?, two(13)?).ok()?.assume_utc();
+        Some(Self { time, text })
     }
 }
 
@@ -94,9 +103,22 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in
-            ["", "x", "20130524T000000", "20131324T000000Z", "+0130524T000000Z", "2013-05-24"]
-        {
+        for text in [
+            "",
+            "x",
+            "20130524T000000",
+            "20131324T000000Z",
+            "20130532T000000Z",
+            "20130524T240000Z",
+            "20130524T000060Z",
+            "20130524t000000Z",
+            "20130524T000000z",
+            "2013052aT000000Z",
+            "+0130524T000000Z",
+            "2013-05-24",
+            "Fri, 31 Dec 9999 23:59:59 -2359",
+            "Sat, 01 Jan 0000 00:00:00 +2359",
+        ] {
             assert_eq!(RequestTime::parse(text), None, "{text}");
         }
     }

@@ -63,7 +63,7 @@ impl KeyPair {
             service: "s3",
         };
         let canonical = CanonicalRequest::new(head, signed, Some(hash));
-        let path = canonical.paths(PathStyle::Once).remove(0);
+        let path = canonical.paths(PathStyle::Once).next().unwrap();
         let to_sign = canonical::string_to_sign(&canonical.text(&path), &time, &credential);
         let key = SigningKey::derive(&SecretKey::new(self.secret_key.into()), &credential);
         let signature = key.sign(to_sign.as_bytes());

@@ -38,6 +38,8 @@ use canonical::CanonicalRequest;
 /// The one header whose value is part of the signature without being named in its list.
 pub(super) const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
+const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+
 /// How a service writes the path into what is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathStyle {
@@ -189,7 +191,9 @@ impl Verifier {
         let Some(identity) = self.identities.find(credential.access_key) else {
             return Err(unknown_access_key(credential.access_key));
         };
-        let key = self.keys.find(credential, &identity.secret_key);
+        let kept = self.keys.find(credential);
+        let is_new = kept.is_none();
+        let key = kept.unwrap_or_else(|| SigningKey::derive(&identity.secret_key, credential));
         let mut mismatch = None;
         for hash in hashes {
             let canonical = CanonicalRequest::new(head, &authorization.signed_headers, *hash);
@@ -199,7 +203,9 @@ impl Verifier {
                 let signature = key.sign(to_sign.as_bytes());
                 let equal: bool = signature.ct_eq(&authorization.signature).into();
                 if equal {
-                    self.keys.keep(credential, &key);
+                    if is_new {
+                        self.keys.keep(credential, &key);
+                    }
                     let signer = payload
                         .is_signed_in_chunks()
                         .then(|| ChunkSigner::new(key, time, credential, authorization.signature));
@@ -255,7 +261,7 @@ pub(super) fn unsupported_mechanism() -> Refusal {
 
 /// There are no sessions yet, so no token can be one of ours.
 pub(super) fn refuse_session_token(head: &Head<'_>) -> Result<(), Refusal> {
-    if head.headers.contains_key("x-amz-security-token")
+    if head.headers.contains_key(SECURITY_TOKEN)
         || head.query.iter().any(|(name, _)| name.eq_ignore_ascii_case("x-amz-security-token"))
     {
         return Err(Refusal::new(

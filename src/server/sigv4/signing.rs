@@ -47,19 +47,13 @@ pub struct SigningKeys {
 }
 
 impl SigningKeys {
-    /// The key of a credential, kept or derived.
-    pub fn find(&self, credential: &Credential<'_>, secret: &SecretKey) -> SigningKey {
-        if let Some(key) = self.kept.read().get(credential.text) {
-            return key.clone();
-        }
-        SigningKey::derive(secret, credential)
+    /// The key of a credential, if it is kept.
+    pub fn find(&self, credential: &Credential<'_>) -> Option<SigningKey> {
+        self.kept.read().get(credential.text).cloned()
     }
 
     /// Keeps a key that made a right signature.
     pub fn keep(&self, credential: &Credential<'_>, key: &SigningKey) {
-        if self.kept.read().contains_key(credential.text) {
-            return;
-        }
         let mut kept = self.kept.write();
         if kept.len() >= SIGNING_KEYS_MAX {
             // Mostly keys of days gone by; those still in use are derived again.

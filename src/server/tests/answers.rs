@@ -1,6 +1,13 @@
 //! What answers look like from outside.
 
-use super::{Plan, TestServer};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use storage_engine::Stats;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{Echo, Plan, TestServer};
+use crate::server::Settings;
 
 #[tokio::test]
 async fn errors_are_whole_and_named() {
@@ -35,6 +42,24 @@ async fn a_panic_or_failure_of_a_handler_is_an_internal_error() {
     }
     let page = server.send(&Plan::new("GET", "/_/metrics").keys(None)).await;
     assert!(page.has("lodestore_handler_panics_total 1"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn a_panic_outside_a_handler_is_answered_and_counted_too() {
+    let asked = AtomicBool::new(false);
+    let stats = move || {
+        assert!(asked.swap(true, Ordering::Relaxed), "as asked");
+        Stats::default()
+    };
+    let server = TestServer::with_stats(Echo, stats, Settings::default()).await;
+    let metrics = Plan::new("GET", "/_/metrics").keys(None);
+    let answer = server.send(&metrics).await;
+    assert_eq!((answer.status, answer.code().as_str()), (500, "InternalError"));
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(&Plan::new("GET", "/bucket/torn").bytes()).await.unwrap();
+    stream.read_to_end(&mut Vec::new()).await.unwrap();
+    let page = server.send(&metrics).await;
+    assert!(page.has("lodestore_handler_panics_total 2"), "{}", page.body);
 }
 
 #[tokio::test]

@@ -8,11 +8,14 @@ mod s3_layer;
 mod signatures;
 
 use std::net::SocketAddr;
+use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use s3s::dto::StreamingBlob;
 use sha2::{Digest, Sha256};
 use storage_engine::Stats;
 use time::OffsetDateTime;
@@ -20,8 +23,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
+use super::admitted::Admitted;
 use super::body::{BodyError, BodyPromise, ChecksumSource};
 use super::front::Handler;
+use super::gate::Case;
 use super::guard::OperationName;
 use super::query::Query;
 use super::sigv4::Head;
@@ -57,11 +62,19 @@ impl TestServer {
     }
 
     async fn with(handler: impl Handler, settings: Settings) -> Self {
+        let stats = || Stats { durability: "sync", syncs: 7, ..Stats::default() };
+        Self::with_stats(handler, stats, settings).await
+    }
+
+    async fn with_stats(
+        handler: impl Handler,
+        stats: impl Fn() -> Stats + Send + Sync + 'static,
+        settings: Settings,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let readiness = Readiness::default();
         readiness.set_ready();
-        let stats = || Stats { durability: "sync", syncs: 7, ..Stats::default() };
         let server = Server::new(handler, identities(), stats, readiness.clone(), settings);
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(server.serve(listener, async {
@@ -294,12 +307,13 @@ impl Answer {
 struct Echo;
 
 impl Handler for Echo {
-    fn call(
-        &self,
-        request: Request<s3s::Body>,
-    ) -> BoxFuture<'_, Result<Response<s3s::Body>, s3s::StdError>> {
+    fn call<'a>(
+        &'a self,
+        admitted: Admitted,
+        case: &'a Case,
+    ) -> BoxFuture<'a, Result<Response<s3s::Body>, s3s::StdError>> {
         Box::pin(async move {
-            let (parts, mut body) = request.into_parts();
+            let (parts, mut body) = admitted.into_request(case).unwrap().into_parts();
             let extensions = &parts.extensions;
             let operation = extensions.get::<OperationName>().unwrap().0;
             let principal = extensions.get::<Principal>().unwrap();
@@ -310,6 +324,13 @@ impl Handler for Echo {
                 "/bucket/unread" => {
                     let answer = Response::builder().status(404);
                     return Ok(answer.body(s3s::Body::from("<E/>".to_owned()))?);
+                }
+                "/bucket/torn" => {
+                    let torn =
+                        futures::stream::poll_fn(|_| -> Poll<Option<Result<Bytes, BodyError>>> {
+                            panic!("as asked")
+                        });
+                    return Ok(Response::new(s3s::Body::from(StreamingBlob::wrap(torn))));
                 }
                 "/bucket/slow" => tokio::time::sleep(Duration::from_millis(300)).await,
                 _ => {}

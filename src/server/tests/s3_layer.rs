@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use http::{Request, Response};
+use http::Response;
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, ListBucketsInput,
     ListBucketsOutput, PutObjectInput, PutObjectOutput,
@@ -15,8 +15,10 @@ use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use super::{ALICE, Plan, ROOT, TestServer};
 use crate::iam::Principal;
 use crate::server::Settings;
+use crate::server::admitted::Admitted;
 use crate::server::body::BodyPromise;
 use crate::server::front::Handler;
+use crate::server::gate::Case;
 use crate::server::guard::OperationName;
 
 type Seen = Arc<Mutex<Vec<String>>>;
@@ -84,11 +86,12 @@ impl S3 for Probe {
 }
 
 impl Handler for S3Service {
-    fn call(
-        &self,
-        request: Request<s3s::Body>,
-    ) -> BoxFuture<'_, Result<Response<s3s::Body>, s3s::StdError>> {
-        Box::pin(async move { Ok(self.call(request).await?) })
+    fn call<'a>(
+        &'a self,
+        admitted: Admitted,
+        case: &'a Case,
+    ) -> BoxFuture<'a, Result<Response<s3s::Body>, s3s::StdError>> {
+        Box::pin(async move { Ok(self.call(admitted.into_request(case).unwrap()).await?) })
     }
 }
 

@@ -37,4 +37,4 @@ pub fn salt_header(header: &mut [u8], salt: u32) {
 }
 
 /// The format this release writes. It reads every format down to 1.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;

@@ -24,7 +24,7 @@
 //! | 30 | 2 | stamp: parts |
 //! | 32 | 16 | stamp: digest |
 //! | 48 | 1 | lock: retention mode (0 none, 1 governance, 2 compliance) |
-//! | 49 | 1 | lock: legal hold |
+//! | 49 | 1 | lock: legal hold (0 off, 1 on, 2 never set) |
 //! | 50 | 8 | lock: retain until, ms since 1970 |
 //! | 58 | 2 | name length |
 //! | 60 | 4 | sealed metadata length |
@@ -42,7 +42,7 @@
 use super::{Decoder, Encoder, Malformed};
 use crate::entry::{Entry, Location, Stamp};
 use crate::id::{BlobId, Lsn, SpaceId, ZoneId};
-use crate::lock::{Lock, Retention, RetentionMode};
+use crate::lock::{LegalHold, Lock, Retention, RetentionMode};
 
 /// Length of a record header.
 pub const RECORD_HEADER_BYTES: usize = 32;
@@ -473,7 +473,11 @@ pub(super) fn encode_lock(lock: Option<&Lock>, out: &mut Vec<u8>) {
         Some(Retention { mode: RetentionMode::Governance, until_ms }) => (1, until_ms),
         Some(Retention { mode: RetentionMode::Compliance, until_ms }) => (2, until_ms),
     };
-    let hold = u8::from(lock.is_some_and(|l| l.legal_hold));
+    let hold = match lock.map(|l| l.legal_hold) {
+        None | Some(LegalHold::Off) => 0,
+        Some(LegalHold::On) => 1,
+        Some(LegalHold::NeverSet) => 2,
+    };
     Encoder::new(out).u8(mode).u8(hold).u64(until_ms);
 }
 
@@ -486,8 +490,9 @@ pub(super) fn decode_lock(d: &mut Decoder<'_>) -> Result<Lock, Malformed> {
         _ => return Err(Malformed::new("retention mode")),
     };
     let legal_hold = match hold {
-        0 => false,
-        1 => true,
+        0 => LegalHold::Off,
+        1 => LegalHold::On,
+        2 => LegalHold::NeverSet,
         _ => return Err(Malformed::new("legal hold")),
     };
     Ok(Lock { retention: mode.map(|mode| Retention { mode, until_ms }), legal_hold })

@@ -6,6 +6,7 @@
 //! - A group that fails to be written or synced is written once more, into a fresh zone; its first
 //!   home is never written again. When that fails too, the lane stops.
 
+mod blank;
 pub(crate) mod replay;
 mod run;
 pub(crate) mod tail;
@@ -53,12 +54,9 @@ impl Group {
         self.records == 0
     }
 
-    pub(crate) fn records(&self) -> u32 {
-        self.records
-    }
-
-    pub(crate) fn first_lsn(&self) -> Lsn {
-        self.first_lsn
+    /// LSN of the next record.
+    pub(crate) fn next_lsn(&self) -> Lsn {
+        Lsn(self.first_lsn.0 + u64::from(self.records))
     }
 
     /// Appends a record; answers its offset within the batch, its length and its CRC.
@@ -131,6 +129,8 @@ impl Group {
 #[derive(Debug)]
 pub(crate) struct Journal {
     zone: Option<Arc<Zone>>,
+    /// Zones before it, until it holds something durable: without that, the next open goes on in them.
+    left: Vec<Arc<Zone>>,
     offset: u64,
     previous_crc: u32,
     next_lsn: Lsn,
@@ -149,14 +149,16 @@ pub(crate) struct Tail {
 }
 
 impl Journal {
-    /// Goes on behind `tail`.
+    /// Goes on behind `tail`; in a fresh zone when that of the tail is sealed.
     pub(crate) fn resume(zones: &Zones, tail: Tail) -> Result<Self> {
         let zone = tail.zone.map(|id| zones.pin(id)).transpose()?;
+        let zone = zone.filter(|zone| !zone.is_sealed());
         if let Some(zone) = &zone {
-            zone.sealed.store(false, Ordering::Release);
+            zone.reopen();
         }
         Ok(Self {
             zone,
+            left: Vec::new(),
             offset: tail.offset,
             previous_crc: tail.previous_crc,
             next_lsn: tail.next_lsn,
@@ -206,7 +208,7 @@ impl Journal {
             Ok(at) => Ok(at),
             Err(first @ Error::Io { .. }) => {
                 tracing::error!(error = %first, "journal write failed, using a fresh zone");
-                self.seal_zone();
+                self.leave_zone();
                 self.make_room(zones, padded, Claim::Engine)
                     .and_then(|()| self.write_here(zones, group))
                     .map_err(|second| Error::Stopped {
@@ -224,6 +226,7 @@ impl Journal {
         if let Some(held) = &self.zone {
             held.last_lsn.store(self.durable_lsn.0, Ordering::Release);
         }
+        self.left.drain(..).for_each(|zone| zone.close());
         Ok((zone, offset))
     }
 
@@ -244,7 +247,7 @@ impl Journal {
             return Ok(());
         }
         let zone = zones.create(ZoneClass::Journal, self.next_lsn, 0, claim)?;
-        self.seal_zone();
+        self.leave_zone();
         zone.last_lsn.store(self.durable_lsn.0, Ordering::Release);
         self.zone = Some(zone);
         self.offset = ZONE_DATA_OFFSET;
@@ -252,10 +255,8 @@ impl Journal {
         Ok(())
     }
 
-    fn seal_zone(&mut self) {
-        if let Some(zone) = self.zone.take() {
-            zone.sealed.store(true, Ordering::Release);
-        }
+    fn leave_zone(&mut self) {
+        self.left.extend(self.zone.take());
     }
 }
 
@@ -266,4 +267,52 @@ pub(crate) enum Stage {
     Start,
     /// The journal is durable: wait for the data.
     Finish,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Root;
+    use crate::id::Epoch;
+    use crate::media::{Media, SimEnvironment, SimMedia, SimOptions};
+
+    #[test]
+    fn a_zone_is_sealed_when_the_next_one_holds_something_durable_and_not_before() {
+        let media = Arc::new(SimMedia::new(&SimOptions::default()));
+        let root = Root {
+            partitions: 1,
+            epoch: Epoch(1),
+            store: [1; 16],
+            created_ms: 0,
+            zone_ids_end: 100,
+            key: Vec::new(),
+        };
+        let environment = Arc::new(SimEnvironment::new(1));
+        let device = Arc::clone(&media) as Arc<dyn Media>;
+        let zones = Zones::new(device, environment, root, &[], 1).unwrap();
+        let mut journal = Journal::resume(&zones, Tail::default()).unwrap();
+        let body = vec![7; 100_000];
+        let sealed = |zone: ZoneId| media.is_sealed(zone).unwrap();
+        let mut previous = None;
+        for _ in 0..10 {
+            let mut group = Group::new(journal.next_lsn(), Vec::new());
+            group.push(1, journal.next_lsn(), &body);
+            let mut before_the_write = |stage| {
+                if stage == Stage::Start {
+                    zones.seal_settled();
+                    assert!(previous.is_none_or(|zone| !sealed(zone)));
+                }
+                Ok(())
+            };
+            let (zone, _) =
+                journal.write(&zones, &mut group, Claim::Vital, &mut before_the_write).unwrap();
+            zones.seal_settled();
+            assert!(!sealed(zone));
+            if let Some(left) = previous.filter(|left| *left != zone) {
+                assert!(sealed(left));
+            }
+            previous = Some(zone);
+        }
+        assert!(previous > Some(ZoneId(3)), "the journal went through several zones");
+    }
 }

@@ -18,6 +18,7 @@ use crate::format::{Malformed, Root, ZONE_DATA_OFFSET, ZoneClass, ZoneHeader};
 use crate::id::{Lsn, ROOT_SPACE, SpaceId, ZoneId};
 use crate::index::{Change, Index};
 use crate::journal::Tail;
+use crate::journal::blank::refuse_lost_records;
 use crate::journal::run::{Run, Said, SortedRun, Step};
 use crate::journal::tail::{FoundTail, TailReader};
 use crate::media::{Media, SECTOR_BYTES};
@@ -105,6 +106,7 @@ pub(crate) fn recover(
     };
     let Replayed { index, next_space, missing_blobs, found, checkpoints } = recovery.replay()?;
     let FoundTail { tail, unproven, records, bytes: tail_bytes } = found;
+    refuse_lost_records(media, root, &blank, tail.next_lsn)?;
     Ok(Recovered {
         index,
         headers,

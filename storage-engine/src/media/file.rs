@@ -4,14 +4,14 @@
 //! LOCK                  locked while open; names the process that holds it
 //! device                the zone size, chosen once
 //! root                  the root object
-//! zones/0000002a.zone   one file a zone, all of one size; read-only once sealed
+//! zones/0000002a.zone   one file a zone, all of one size; without write permission once sealed
 //! pool/00000029.free    files of deleted zones, for the next ones
 //! ```
 //!
 //! - A zone file is whole before it gets its name; a name never replaces another.
 //! - Writes go past the page cache where the filesystem lets them; hot reads come from it.
 //! - What an earlier process left unsynced is synced at open, before anything is read: what recovery
-//!   has seen cannot vanish later.
+//!   has seen cannot vanish later. A sealed zone is on stable media and needs none of it.
 //! - A zone whose sync failed takes no more writes and no second sync.
 
 mod directory;
@@ -242,7 +242,7 @@ impl FileMedia {
         let former = self.pool.lock().pop();
         if let Some(former) = former {
             let name = directory::free_name(former);
-            self.directory.make_writable(&name).map_err(during("reuse a zone file"))?;
+            self.directory.make_free_writable(&name).map_err(during("reuse a zone file"))?;
             return Ok(name);
         }
         let room = self.directory.available_bytes().map_err(during("ask for free space"))?;
@@ -405,22 +405,34 @@ impl Media for FileMedia {
             ZoneState::Open => {}
         }
         let files = self.files(&zone)?;
-        // Read-only on the device means that nothing in it waits for a sync.
-        if let Err(error) = self.flush(&zone, &files) {
-            *state = ZoneState::Failed;
-            return Err(error);
+        // The mark outlives this process and what it was asked to do about durability.
+        if self.durability != Durability::Sync || zone.has_unsynced() {
+            let writer = self.writer(&zone, &files)?;
+            let synced = zone.sync(|| writer.sync_data());
+            self.syncs.fetch_add(1, Relaxed);
+            if let Err(source) = synced {
+                *state = ZoneState::Failed;
+                return Err(Error::io("sync a zone to seal it", source));
+            }
         }
         *state = ZoneState::Sealed;
         drop(state);
         directory::make_read_only(&files.reader).map_err(during("seal a zone"))
     }
 
+    fn is_sealed(&self, zone: ZoneId) -> Result<bool> {
+        Ok(*self.zone(zone)?.state.read() == ZoneState::Sealed)
+    }
+
     fn delete(&self, epoch: Epoch, zone: ZoneId) -> Result<()> {
         let _held = self.held(epoch)?;
-        let _names = self.names.lock();
         let deleted = self.zone(zone)?;
         *deleted.state.write() = ZoneState::Deleted;
         deleted.close();
+        // Before its name can be another's: nobody waits for this one.
+        self.directory.make_zone_writable(zone).map_err(during("delete a zone"))?;
+        let _names = self.names.lock();
+        self.zone(zone)?;
         // Where this fails the zone stays listed, for the caller to try again.
         let pool_max = self.pool_max();
         let pooled = self.pool.lock().len();

@@ -8,6 +8,8 @@
 //!   be a former life's), which is why every structure names its zone.
 //! - `write` takes 4 KiB-aligned offsets and lengths; it is durable only after `sync` of that zone.
 //!   Until then a crash keeps any subset of its sectors.
+//! - `seal` makes durable what was written and refuses all that follows. It stays when the device is
+//!   opened again; a crash may forget the seal, never what it covered.
 //! - After a failed `sync` the state of everything unsynced in the zone is unknown; the caller never
 //!   retries it.
 //! - `delete` is durable before the zone's space is handed out again.
@@ -41,7 +43,7 @@ pub struct Capacity {
 }
 
 /// A device. All calls block; the engine decides on which thread.
-pub trait Media: Send + Sync + 'static {
+pub trait Media: Send + Sync {
     /// Size of every zone, in bytes; a multiple of [`SECTOR_BYTES`].
     fn zone_bytes(&self) -> u64;
     /// The root object, or none on a fresh device.
@@ -62,8 +64,10 @@ pub trait Media: Send + Sync + 'static {
     fn read_cached(&self, zone: ZoneId, offset: u64, out: &mut [u8]) -> Result<bool>;
     /// Reads whole sectors past every cache: what is on the device now.
     fn read_uncached(&self, zone: ZoneId, offset: u64, out: &mut [Sector]) -> Result<()>;
-    /// Refuses further writes to the zone.
+    /// Makes every completed write to the zone durable and refuses further ones.
     fn seal(&self, epoch: Epoch, zone: ZoneId) -> Result<()>;
+    /// True when the zone was sealed, by this owner or an earlier one.
+    fn is_sealed(&self, zone: ZoneId) -> Result<bool>;
     /// Removes a zone; its space may serve a later `create`.
     fn delete(&self, epoch: Epoch, zone: ZoneId) -> Result<()>;
     /// Room on the device.

@@ -524,6 +524,10 @@ impl Media for SimMedia {
         })
     }
 
+    fn is_sealed(&self, zone: ZoneId) -> Result<bool> {
+        Ok(self.state.lock().device.zone(zone)?.state == ZoneState::Sealed)
+    }
+
     fn delete(&self, epoch: Epoch, zone: ZoneId) -> Result<()> {
         let deleted = self.change(Operation::Delete, epoch, |state, fault| match fault {
             Some(Fault::Fail(_)) => Ok(()),

@@ -36,7 +36,11 @@ pub(crate) struct Zone {
     /// Journal: the last LSN in it.
     pub(crate) last_lsn: AtomicU64,
     /// No more room is handed out.
-    pub(crate) sealed: AtomicBool,
+    closed: AtomicBool,
+    /// The medium refuses writes, or was asked to.
+    sealed: AtomicBool,
+    /// One copy of its header is gone and cannot be written again: what lives in it should move.
+    worn: AtomicBool,
     /// Bytes handed out to values that are not yet committed or dropped.
     pub(crate) reserved: AtomicI64,
     /// Writes completed, and how many of them a sync has covered.
@@ -99,7 +103,11 @@ impl Zones {
         found: &[ZoneHeader],
         next_id: u32,
     ) -> Result<Self> {
-        let map = found.iter().map(|h| (h.zone, Arc::new(Zone::found(h)))).collect();
+        let mut map = BTreeMap::new();
+        for header in found {
+            let sealed = media.is_sealed(header.zone)?;
+            map.insert(header.zone, Arc::new(Zone::found(header, sealed)));
+        }
         let (epoch, store, salt) = (root.epoch, root.store, root.salt());
         let zones = Self {
             media,
@@ -208,8 +216,8 @@ impl Zones {
         for copy in sector_bytes_mut(&mut sectors).chunks_mut(SECTOR_BYTES as usize) {
             copy[..encoded.len()].copy_from_slice(&encoded);
         }
-        let zone = Arc::new(Zone::found(&header));
-        zone.sealed.store(false, Ordering::Relaxed);
+        let zone = Arc::new(Zone::found(&header, false));
+        zone.reopen();
         self.media.write(self.epoch, id, 0, &sectors)?;
         zone.written.fetch_add(1, Ordering::Release);
         self.map.write().insert(id, Arc::clone(&zone));
@@ -218,7 +226,7 @@ impl Zones {
     }
 
     /// Writes the copies of a zone's header anew that a crash has torn, so that the zone goes on with
-    /// two.
+    /// two. A sealed zone has to do with one until reclaim has emptied it.
     pub(crate) fn mend_header(&self, header: &ZoneHeader) -> Result<()> {
         let encoded = header.encode();
         for copy in 0..ZONE_DATA_OFFSET / SECTOR_BYTES {
@@ -227,7 +235,13 @@ impl Zones {
             if held.starts_with(&encoded) {
                 continue;
             }
-            tracing::warn!(zone = %header.zone, copy, "mending a zone header");
+            let zone = self.pin(header.zone)?;
+            if zone.is_sealed() {
+                tracing::warn!(zone = %zone.id, copy, "a sealed zone has one copy of its header left");
+                zone.worn.store(true, Ordering::Relaxed);
+                continue;
+            }
+            tracing::warn!(zone = %zone.id, copy, "mending a zone header");
             let mut sector = Sector::ZERO;
             sector.0[..encoded.len()].copy_from_slice(&encoded);
             self.media.write(self.epoch, header.zone, copy * SECTOR_BYTES, &[sector])?;
@@ -273,7 +287,7 @@ impl Zones {
         };
         let least = least.min(self.zone_bytes() - ZONE_DATA_OFFSET);
         if let Some(held) = open.take_if(|held| held.next + least > self.zone_bytes()) {
-            held.zone.sealed.store(true, Ordering::Relaxed);
+            held.zone.close();
         }
         let held = match open.as_mut() {
             Some(held) => held,
@@ -292,7 +306,7 @@ impl Zones {
     /// Goes on filling a data zone that an earlier owner left, from `next` on.
     pub(crate) fn resume_data(&self, id: ZoneId, next: u64) {
         if let Ok(zone) = self.pin(id) {
-            zone.sealed.store(false, Ordering::Relaxed);
+            zone.reopen();
             *self.data.lock() = Some(Open { zone, next: next.next_multiple_of(SECTOR_BYTES) });
         }
     }
@@ -313,6 +327,19 @@ impl Zones {
         self.media.sync(self.epoch, zone.id)?;
         zone.synced.fetch_max(written, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// Seals every zone that takes nothing more. It is tried once for each: a zone that stays open on
+    /// the medium costs the next open a sync, and nothing else.
+    pub(crate) fn seal_settled(&self) {
+        for zone in self.all() {
+            if !zone.is_settled() || zone.sealed.swap(true, Ordering::AcqRel) {
+                continue;
+            }
+            if let Err(error) = self.media.seal(self.epoch, zone.id) {
+                tracing::warn!(%error, zone = %zone.id, "a zone could not be sealed");
+            }
+        }
     }
 
     /// Takes a zone out of use; it is deleted once nobody holds it ([`Zones::sweep`]).
@@ -348,17 +375,37 @@ impl Zones {
 }
 
 impl Zone {
-    fn found(header: &ZoneHeader) -> Self {
+    fn found(header: &ZoneHeader, sealed: bool) -> Self {
         Self {
             id: header.zone,
             class: header.class,
             created_ms: header.created_ms,
             last_lsn: AtomicU64::new(header.first_lsn.0),
-            sealed: AtomicBool::new(true),
+            closed: AtomicBool::new(true),
+            sealed: AtomicBool::new(sealed),
+            worn: AtomicBool::new(false),
             reserved: AtomicI64::new(0),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
         }
+    }
+
+    /// Ends the handing out of room.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Hands out room again, or for the first time.
+    pub(crate) fn reopen(&self) {
+        self.closed.store(false, Ordering::Release);
+    }
+
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_worn(&self) -> bool {
+        self.worn.load(Ordering::Relaxed)
     }
 
     /// Lets go of room that was committed, or will never be.
@@ -368,6 +415,6 @@ impl Zone {
 
     /// True when no more room is handed out and nothing in it is still to be committed.
     pub(crate) fn is_settled(&self) -> bool {
-        self.sealed.load(Ordering::Acquire) && self.reserved.load(Ordering::Acquire) == 0
+        self.closed.load(Ordering::Acquire) && self.reserved.load(Ordering::Acquire) == 0
     }
 }

@@ -1,4 +1,5 @@
-//! Reads an XML answer into a tree of elements with text: enough for what S3 sends.
+//! Reads an XML answer into a tree of elements with text: enough for what S3 sends. What a parser
+//! refuses or changes is refused or changed here, but for references to control characters.
 
 /// One element.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,6 +17,11 @@ pub struct Node {
 impl Node {
     /// Parses a document; the root element is the result.
     pub fn parse(text: &str) -> Result<Self, String> {
+        let unfit = |c: char| (c < ' ' && !"\t\n\r".contains(c)) || "\u{fffe}\u{ffff}".contains(c);
+        if let Some(letter) = text.chars().find(|letter| unfit(*letter)) {
+            return Err(format!("{letter:?} must not stand in a document"));
+        }
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
         let mut rest = text.trim_start_matches('\u{feff}').trim_start();
         if rest.starts_with("<?xml") {
             rest = rest.split_once("?>").ok_or("an unfinished declaration")?.1;
@@ -79,7 +85,13 @@ impl Node {
 
 /// Writes text for use inside an element.
 pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\r', "&#13;")
+    let escaped = |letter: char| match letter {
+        '&' | '<' | '>' | '\0'..='\u{1f}' | '\u{fffe}'.. => {
+            format!("&#{};", u32::from(letter))
+        }
+        letter => letter.to_string(),
+    };
+    text.chars().map(escaped).collect()
 }
 
 fn unescape(text: &str) -> Result<String, String> {
@@ -119,4 +131,6 @@ fn a_document_becomes_a_tree() {
     assert!(root.child("B").is_some());
     assert!(Node::parse("<A><B></A></B>").is_err());
     assert!(Node::parse("<A/><B/>").is_err());
+    assert!(Node::parse("<A>\u{1}</A>").is_err());
+    assert_eq!(Node::parse("<A>\r\n\r&#13;&#1;</A>").expect("well formed").content, "\n\n\r\u{1}");
 }

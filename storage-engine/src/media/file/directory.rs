@@ -143,7 +143,7 @@ impl Directory {
             let item = item.map_err(explain)?;
             let Some(id) = zone_of(&item.file_name().to_string_lossy(), "zone") else { continue };
             let mode = item.metadata().map_err(explain)?.mode();
-            let state = if mode & 0o200 == 0 { ZoneState::Sealed } else { ZoneState::Open };
+            let state = if is_writable(mode) { ZoneState::Open } else { ZoneState::Sealed };
             zones.insert(id, Arc::new(Zone::new(id, state)));
         }
         Ok(zones)
@@ -211,9 +211,24 @@ impl Directory {
         Ok(name)
     }
 
-    /// Makes a file of the pool writable again.
-    pub(super) fn make_writable(&self, name: &str) -> io::Result<()> {
-        std::fs::set_permissions(self.pool_path(name), Permissions::from_mode(FILE_MODE))
+    /// Takes the mark of a sealed zone from a file of the pool, where a crash has left it.
+    pub(super) fn make_free_writable(&self, name: &str) -> io::Result<()> {
+        self.make_writable(&self.pool_path(name))
+    }
+
+    /// Takes the mark of a sealed zone from a zone's file, unless the file is gone.
+    pub(super) fn make_zone_writable(&self, zone: ZoneId) -> io::Result<()> {
+        unless_gone(self.make_writable(&self.zone_path(zone)))
+    }
+
+    /// Durable on return: the file's next zone must never look sealed before it is.
+    fn make_writable(&self, path: &Path) -> io::Result<()> {
+        let file = File::open(path)?;
+        if is_writable(file.metadata()?.mode()) {
+            return Ok(());
+        }
+        file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+        self.sync(&file)
     }
 
     /// Writes zeros where a file of the pool was never written, so that a later write to it changes
@@ -280,6 +295,10 @@ pub(super) fn free_name(former: ZoneId) -> String {
 /// Takes write permission from a zone's file: the mark of a sealed zone.
 pub(super) fn make_read_only(file: &File) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(SEALED_MODE))
+}
+
+fn is_writable(mode: u32) -> bool {
+    mode & 0o200 != 0
 }
 
 fn zone_name(zone: ZoneId) -> String {

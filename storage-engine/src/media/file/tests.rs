@@ -130,6 +130,51 @@ fn freed_files_are_kept_up_to_a_limit_and_reused() {
 }
 
 #[test]
+fn a_mark_that_a_crash_left_on_a_freed_file_seals_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let media = FileMedia::open(&options(&folder)).unwrap();
+    media.create(Epoch(1), ZoneId(1)).unwrap();
+    media.delete(Epoch(1), ZoneId(1)).unwrap();
+    let free = folder.path().join("device/pool/00000001.free");
+    std::fs::set_permissions(free, PermissionsExt::from_mode(0o400)).unwrap();
+    media.create(Epoch(1), ZoneId(2)).unwrap();
+    assert_eq!(mode(&folder.path().join("device/zones/00000002.zone")), 0o600);
+    drop(media);
+    let media = FileMedia::open(&options(&folder)).unwrap();
+    assert!(!media.is_sealed(ZoneId(2)).unwrap());
+}
+
+#[test]
+fn a_freed_file_bears_no_mark() {
+    let folder = tempfile::tempdir().unwrap();
+    let media = FileMedia::open(&options(&folder)).unwrap();
+    media.create(Epoch(1), ZoneId(1)).unwrap();
+    media.seal(Epoch(1), ZoneId(1)).unwrap();
+    media.delete(Epoch(1), ZoneId(1)).unwrap();
+    assert_eq!(mode(&folder.path().join("device/pool/00000001.free")), 0o600);
+}
+
+#[test]
+fn sealing_syncs_only_what_was_not() {
+    for (durability, syncs) in
+        [(Durability::Sync, [0, 1]), (Durability::Device, [1, 1]), (Durability::None, [1, 1])]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let media = FileMedia::open(&FileMediaOptions { durability, ..options(&folder) }).unwrap();
+        for (id, syncs) in (1..).zip(syncs) {
+            media.create(Epoch(1), ZoneId(id)).unwrap();
+            media.write(Epoch(1), ZoneId(id), 0, &[Sector::ZERO]).unwrap();
+            if id == 1 {
+                media.sync(Epoch(1), ZoneId(id)).unwrap();
+            }
+            let before = media.counters().syncs;
+            media.seal(Epoch(1), ZoneId(id)).unwrap();
+            assert_eq!(media.counters().syncs - before, syncs, "zone {id} under {durability:?}");
+        }
+    }
+}
+
+#[test]
 fn a_device_durable_zone_has_no_holes() {
     let folder = tempfile::tempdir().unwrap();
     let options = FileMediaOptions { durability: Durability::Device, ..options(&folder) };

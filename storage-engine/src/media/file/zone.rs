@@ -110,12 +110,16 @@ impl Zone {
         *self.files.lock() = None;
     }
 
+    /// True while a write is not covered by a sync.
+    pub(super) fn has_unsynced(&self) -> bool {
+        self.writes_begun.load(SeqCst) != self.writes_synced.load(SeqCst)
+    }
+
     /// Closes the files unless they were used since the last call or may still see a failed write.
     fn close_if_idle(&self) -> bool {
         let used = self.used.swap(false, Relaxed);
         let mut files = self.files.lock();
-        let unsynced = self.writes_begun.load(SeqCst) != self.writes_synced.load(SeqCst);
-        let idle = !used && !unsynced;
+        let idle = !used && !self.has_unsynced();
         if idle {
             *files = None;
         }

@@ -1,7 +1,8 @@
 //! What a simulated device holds: cheap to copy, so that every operation can leave a crash point.
 //!
 //! - A zone has *durable* sectors and *pending* ones: written, visible, not yet synced.
-//! - A crash keeps an arbitrary choice of the pending 512-byte pieces, tearing sectors.
+//! - A crash keeps an arbitrary choice of the pending 512-byte pieces, tearing sectors, and of the
+//!   seals.
 //! - A zone that is made anew holds what a former life left, where there was one.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,16 @@ pub enum Survival {
     Everything,
     /// A choice that the seed makes, zone by zone: a beginning, an end, or pieces here and there.
     Some(u64),
+}
+
+impl Survival {
+    fn forgets_a_seal(self, random: &mut SeededRandom) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Everything => false,
+            Self::Some(_) => random.percent(50),
+        }
+    }
 }
 
 /// Everything a device holds.
@@ -160,6 +171,9 @@ impl Device {
         };
         self.decide_wavering(&mut random);
         for zone in self.zones.values_mut() {
+            if zone.state == ZoneState::Sealed && survival.forgets_a_seal(&mut random) {
+                Arc::make_mut(zone).state = ZoneState::Open;
+            }
             if zone.pending.is_empty() {
                 reopen(zone);
                 continue;

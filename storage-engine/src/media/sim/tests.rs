@@ -74,6 +74,22 @@ fn a_restart_loses_nothing_but_what_a_failed_sync_left() {
 }
 
 #[test]
+fn a_crash_may_forget_a_seal_and_nothing_that_it_covered() {
+    let mut forgotten = 0;
+    for seed in 0..20 {
+        let media = device();
+        media.write(EPOCH, ZONE, 0, &[sector(9)]).unwrap();
+        media.seal(EPOCH, ZONE).unwrap();
+        let left = media.restart();
+        assert!(left.is_sealed(ZONE).unwrap());
+        let left = left.crash(Survival::Some(seed));
+        assert_eq!(first_bytes(&left, 1), [9; 4096]);
+        forgotten += u32::from(!left.is_sealed(ZONE).unwrap());
+    }
+    assert!((1..20).contains(&forgotten), "{forgotten} of 20");
+}
+
+#[test]
 fn each_fault_strikes_once_and_in_its_turn() {
     let media = device();
     media.arm(2, Fault::Fail(Target::Only(Operation::Write)));

@@ -1,0 +1,74 @@
+//! Who owns the device: the root object is read, or made, and its epoch raised.
+
+use crate::cipher::{MasterKey, SpaceKey, space_context};
+use crate::environment::Environment;
+use crate::error::{Corruption, Error, Result};
+use crate::format::Root;
+use crate::id::{Epoch, ROOT_SPACE};
+use crate::journal::replay::read_header;
+use crate::media::Media;
+use crate::zone::ZONE_IDS_STEP;
+
+/// Reads or makes the root object and raises the epoch: from here on every earlier owner is fenced.
+pub(crate) fn take_ownership(
+    environment: &dyn Environment,
+    media: &dyn Media,
+    master: &dyn MasterKey,
+) -> Result<Root> {
+    let root = match media.root()? {
+        Some(bytes) => {
+            let held = read_root(&bytes)?;
+            // The key is tried before anything is changed.
+            SpaceKey::open(master, &held.key, &space_context(&held.store, ROOT_SPACE))?;
+            let epoch = Epoch(held.epoch.0 + 1);
+            let zone_ids_end = held.zone_ids_end.saturating_add(ZONE_IDS_STEP);
+            Root { epoch, zone_ids_end, ..held }
+        }
+        None => {
+            refuse_orphans(media)?;
+            let mut store = [0; 16];
+            environment.fill_random(&mut store);
+            let context = space_context(&store, ROOT_SPACE);
+            let (_, key) = SpaceKey::create(environment, master, &context)?;
+            Root {
+                partitions: 1,
+                epoch: Epoch(1),
+                store,
+                created_ms: environment.now_ms(),
+                zone_ids_end: 1 + ZONE_IDS_STEP,
+                key,
+            }
+        }
+    };
+    media.replace_root(root.epoch, &root.encode())?;
+    Ok(root)
+}
+
+/// Errs when zones are in use: they belong to a store whose root object is gone.
+fn refuse_orphans(media: &dyn Media) -> Result<()> {
+    for zone in media.list()? {
+        if read_header(media, zone)?.is_some() {
+            return Err(Error::Corrupt(Corruption {
+                zone: None,
+                offset: 0,
+                what: "root object",
+                expected: format!("one, as zone {zone} is in use"),
+                found: "none".to_owned(),
+            }));
+        }
+    }
+    Ok(())
+}
+
+/// Verifies and reads a root object.
+pub(crate) fn read_root(bytes: &[u8]) -> Result<Root> {
+    Root::decode(bytes).map_err(|malformed| {
+        Error::Corrupt(Corruption {
+            zone: None,
+            offset: 0,
+            what: "root object",
+            expected: "a valid root".to_owned(),
+            found: format!("bad {}", malformed.what),
+        })
+    })
+}
