@@ -295,6 +295,7 @@ async fn a_panic_fails_the_streams_that_are_open_and_no_later_one() {
 
 #[tokio::test]
 async fn a_stream_waits_while_too_much_of_it_does() {
+    // A kernel of more than one lane: one stream does not fill its register.
     let server = LaneServer::start(Kernel::PANICKING, 1).unwrap();
     // Two that rest: nothing of the third is hashed before somebody waits for it.
     let _idle = [server.stream(Chain::new()), server.stream(Chain::new())];
