@@ -71,6 +71,8 @@ extras! {
     BucketVersioning = "PutBucketVersioning";
     /// Makes a bucket with an ownership of its own.
     BucketOwnership = "PutBucketOwnershipControls";
+    /// Makes a bucket with tags.
+    BucketTags = "TagResource";
 }
 
 macro_rules! operations {

@@ -8,6 +8,8 @@ use super::caller::{Caller, canonical_id};
 use super::gated::check_target;
 use super::properties::timestamp;
 use super::refusal::{check_bucket_acl, refuse_unbuilt};
+use super::service::SetAside;
+use super::tagging::tag_pairs;
 use super::{Wire, action};
 use crate::iam::Resource;
 use crate::objects::{
@@ -20,11 +22,12 @@ const CLASSIC_REGION: &str = "us-east-1";
 /// `CreateBucket`.
 pub(super) async fn create(
     wire: &Wire,
-    request: S3Request<CreateBucketInput>,
+    mut request: S3Request<CreateBucketInput>,
 ) -> S3Result<S3Response<CreateBucketOutput>> {
     let caller = Caller::of(&request.extensions)?;
     caller.authorize(action::CREATE_BUCKET.action, Resource::Service)?;
     check_target(&request.extensions, &request.input.bucket, None)?;
+    let tags = request.extensions.remove::<SetAside>().unwrap_or_default().bucket_tags;
     let input = request.input;
     let object_lock = input.object_lock_enabled_for_bucket.unwrap_or(false);
     for (asked, extra) in [
@@ -32,6 +35,7 @@ pub(super) async fn create(
         (object_lock, Extra::BucketVersioning),
         (input.object_ownership.is_some(), Extra::BucketOwnership),
         (input.acl.is_some(), Extra::BucketAcl),
+        (!tags.is_empty(), Extra::BucketTags),
     ] {
         if asked {
             caller.authorize(extra.action(), own_bucket(&caller, &input.bucket))?;
@@ -45,7 +49,7 @@ pub(super) async fn create(
         versioning: Versioning::Unversioned,
         object_lock,
         ownership: input.object_ownership.as_ref().map(parse_ownership).transpose()?,
-        tags: Vec::new(),
+        tags: tag_pairs(tags)?,
         name: input.bucket,
     };
     let location = Some(format!("/{}", new.name));

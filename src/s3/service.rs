@@ -15,13 +15,15 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPIRES};
 use http::{HeaderValue, Method, Uri};
 use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::dto::Tag;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, HttpError, HttpRequest, HttpResponse, S3Error, S3Response, S3Result, s3_error};
 
 use super::encoding::with_references;
 use super::read::ReadRequest;
-use super::{Wire, get};
+use super::{Wire, get, tagging};
 use crate::objects::Objects;
+use crate::server::guard::OperationName;
 
 /// XML of a request. The largest legitimate one completes 10,000 parts with a checksum each.
 const XML_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -38,6 +40,8 @@ pub(super) struct SetAside {
     pub(super) expires: Option<HeaderValue>,
     /// `Content-Type: multipart/form-data` of a request that is no form.
     pub(super) content_type: Option<HeaderValue>,
+    /// Tags of a bucket to make.
+    pub(super) bucket_tags: Vec<Tag>,
 }
 
 /// Headers that hold a write back or say what must be kept of it. s3s takes an empty one for none.
@@ -131,7 +135,9 @@ impl Service {
         if let Err(refusal) = check_guards(&request) {
             return refuse(refusal);
         }
-        prepare(&mut request);
+        if let Err(refusal) = prepare(&mut request) {
+            return refuse(refusal);
+        }
         let mut response = self.inner.call(request).await?;
         finish(&mut response);
         Ok(response)
@@ -178,10 +184,17 @@ fn names_uploads(uri: &Uri) -> bool {
 }
 
 /// Makes a request that S3 accepts one that s3s accepts.
-fn prepare(request: &mut HttpRequest) {
+fn prepare(request: &mut HttpRequest) -> S3Result<()> {
     if let Some(expires) = request.headers_mut().remove(EXPIRES) {
         set_aside(request).expires = Some(expires);
     }
+    if request.extensions().get() == Some(&OperationName("CreateBucket"))
+        && let Some(document) = request.body().bytes().filter(|document| !document.is_empty())
+    {
+        let tags = tagging::tags_of_new_bucket(&document)?;
+        set_aside(request).bucket_tags = tags;
+    }
+    Ok(())
 }
 
 /// Puts right what the marks say.
@@ -253,7 +266,7 @@ mod tests {
     #[test]
     fn expires_travels_beside_the_request() {
         let mut request = request("/b/k", &[("expires", "never")]);
-        prepare(&mut request);
+        prepare(&mut request).unwrap();
         assert!(request.headers().is_empty());
         let aside = request.extensions().get::<SetAside>().unwrap();
         assert_eq!(aside.expires.as_ref().unwrap(), "never");

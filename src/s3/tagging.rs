@@ -1,6 +1,7 @@
 //! Tags of buckets and objects.
 
 use s3s::dto::*;
+use s3s::xml::{DeError, Deserializer};
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::{Wire, action};
@@ -82,8 +83,61 @@ fn shown(tags: &[(String, String)]) -> TagSet {
 }
 
 fn parse(target: TagTarget, tagging: Tagging) -> S3Result<objects::TagSet> {
-    let pair = |tag: Tag| tag.key.zip(tag.value);
-    let tags: Option<Vec<_>> = tagging.tag_set.into_iter().map(pair).collect();
-    let tags = tags.ok_or_else(|| s3_error!(MalformedXML, "A tag needs a key and a value"))?;
-    Ok(objects::TagSet::new(target, tags)?)
+    Ok(objects::TagSet::new(target, tag_pairs(tagging.tag_set)?)?)
+}
+
+/// Keys and values of tags.
+pub(super) fn tag_pairs(tags: Vec<Tag>) -> S3Result<Vec<(String, String)>> {
+    let pairs: Option<Vec<_>> = tags.into_iter().map(|tag| tag.key.zip(tag.value)).collect();
+    pairs.ok_or_else(|| s3_error!(MalformedXML, "A tag needs a key and a value"))
+}
+
+/// The tags in a document that makes a bucket, which s3s does not read.
+pub(super) fn tags_of_new_bucket(document: &[u8]) -> S3Result<Vec<Tag>> {
+    let mut tags = None;
+    let mut reader = Deserializer::new(document);
+    let read = reader.named_element("CreateBucketConfiguration", |reader| {
+        reader.for_each_element(|reader, name| match name {
+            b"Tags" if tags.is_some() => Err(DeError::DuplicateField),
+            b"Tags" => {
+                tags = Some(reader.list_content("Tag")?);
+                Ok(())
+            }
+            b"LocationConstraint" => reader.content::<BucketLocationConstraint>().map(drop),
+            b"Location" => reader.content::<LocationInfo>().map(drop),
+            b"Bucket" => reader.content::<BucketInfo>().map(drop),
+            _ => Err(DeError::UnexpectedTagName),
+        })
+    });
+    read.map_err(|_| s3_error!(MalformedXML))?;
+    Ok(tags.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_bucket_has_the_tags_of_its_document() {
+        let tag = |name: &str| format!("<Tag><Key>{name}</Key><Value>of {name}</Value></Tag>");
+        let found = |content: &str| {
+            let document =
+                format!("<CreateBucketConfiguration>{content}</CreateBucketConfiguration>");
+            let pairs = tags_of_new_bucket(document.as_bytes()).and_then(tag_pairs);
+            pairs.map_err(|error| error.code().as_str().to_owned())
+        };
+        let pair = |name: &str| (name.to_owned(), format!("of {name}"));
+        let location = "<LocationConstraint>eu-west-1</LocationConstraint>";
+        assert_eq!(found(location), Ok(vec![]));
+        assert_eq!(found("<Tags></Tags>"), Ok(vec![]));
+        let two = format!("{location}<Tags>{}{}</Tags>", tag("b"), tag("a"));
+        assert_eq!(found(&two), Ok(vec![pair("b"), pair("a")]));
+        for refused in [
+            "<Tags><Tag><Key>a</Key></Tag></Tags>",
+            "<Tags></Tags><Tags></Tags>",
+            "<Other></Other>",
+        ] {
+            assert_eq!(found(refused), Err("MalformedXML".into()), "{refused}");
+        }
+    }
 }

@@ -112,6 +112,29 @@ fn what_is_not_there_has_no_tags() {
 }
 
 #[test]
+fn a_bucket_is_made_with_tags_or_not_at_all() {
+    let made = bucket("tags-of-new");
+    let bucket = Bucket { name: format!("{}-tagged", made.name), ..made };
+    let tag = |key: &str| format!("<Tag><Key>{key}</Key><Value>a&#32;b</Value></Tag>");
+    let create = |tags: &str| {
+        let document = format!(
+            "<CreateBucketConfiguration><LocationConstraint>eu-west-1</LocationConstraint>\
+             <Tags>{tags}</Tags></CreateBucketConfiguration>"
+        );
+        bucket.put("").body(document).send()
+    };
+    create(&tag("aws:mine")).refused(400, "InvalidTag");
+    create(&[tag("same"), tag("same")].concat()).refused(400, "InvalidTag");
+    create("<Tag><Key>half</Key></Tag>").refused(400, "MalformedXML");
+    bucket.head("").send().expect(404);
+    create(&[tag("team"), tag("cost")].concat()).expect(200);
+    let tags = tags_of(&bucket.get("?tagging").send().expect(200).xml());
+    let expected = ["cost", "team"].map(|key| (key.to_owned(), "a b".to_owned()));
+    assert_eq!(tags, expected);
+    create(&tag("team")).refused(409, "BucketAlreadyOwnedByYou");
+}
+
+#[test]
 fn a_bucket_has_tags_of_its_own() {
     let bucket = bucket("bucket-tags");
     bucket.get("?tagging").send().refused(404, "NoSuchTagSet");
