@@ -79,6 +79,8 @@ pub enum ObjectError {
     InvalidStorageClass,
     /// Tags outside the rules.
     InvalidTag(&'static str),
+    /// A redirect outside the rules.
+    InvalidRedirectLocation(&'static str),
 
     /// The content does not have the MD5 that was promised.
     BadMd5,
@@ -152,6 +154,7 @@ impl ObjectError {
             Self::NoSuchPart => "InvalidPartNumber",
             Self::InvalidStorageClass => "InvalidStorageClass",
             Self::InvalidTag(_) => "InvalidTag",
+            Self::InvalidRedirectLocation(_) => "InvalidRedirectLocation",
             Self::BadMd5 | Self::BadChecksum(_) => "BadDigest",
             Self::IncompleteBody => "IncompleteBody",
             Self::EntityTooLarge => "EntityTooLarge",
@@ -201,6 +204,7 @@ impl ObjectError {
             | Self::MetadataTooLarge
             | Self::InvalidStorageClass
             | Self::InvalidTag(_)
+            | Self::InvalidRedirectLocation(_)
             | Self::BadMd5
             | Self::BadChecksum(_)
             | Self::IncompleteBody
@@ -283,6 +287,7 @@ impl ObjectError {
             Self::Internal => "We encountered an internal error. Please try again.",
             Self::InvalidBucketState(text)
             | Self::InvalidTag(text)
+            | Self::InvalidRedirectLocation(text)
             | Self::MalformedDocument(text) => text,
             Self::InvalidArgument(text) | Self::InvalidRequest(text) => text,
             Self::Body(error) => &error.message,

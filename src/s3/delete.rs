@@ -9,6 +9,7 @@ use super::caller::{Access, parse_version};
 use super::condition::{match_pattern, tag_pattern};
 use super::lock::bypass;
 use super::properties::time_ms;
+use super::put::promise;
 use super::refusal::refuse_unbuilt;
 use super::service::telling_keys;
 use super::{Wire, action};
@@ -40,9 +41,16 @@ pub(super) async fn delete_object(
 /// `DeleteObjects`.
 pub(super) async fn delete_objects(
     wire: &Wire,
-    request: S3Request<DeleteObjectsInput>,
+    mut request: S3Request<DeleteObjectsInput>,
 ) -> S3Result<S3Response<DeleteObjectsOutput>> {
     let access = wire.at_keys(&request)?;
+    let promise = promise(&mut request)?;
+    if promise.content_md5.is_none() && promise.checksum.is_none() {
+        return Err(s3_error!(
+            InvalidRequest,
+            "Missing required header for this request: Content-MD5 OR x-amz-checksum-*"
+        ));
+    }
     let input = request.input;
     let names = input.delete.objects;
     check_names(&names)?;

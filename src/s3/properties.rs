@@ -2,55 +2,74 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
+use http::HeaderName;
 use s3s::dto::{Metadata, Timestamp, TimestampFormat};
-use s3s::{S3Request, S3Result, s3_error};
+use s3s::{S3Result, s3_error};
 use time::OffsetDateTime;
 
 use super::service::SetAside;
-use crate::objects::VersionId;
+use crate::objects::{ObjectError, VersionId};
 
 /// What an object is served as when its writer did not say.
 pub(super) const DEFAULT_CONTENT_TYPE: &str = "binary/octet-stream";
+/// S3's own limit.
+const WEBSITE_REDIRECT_BYTES_MAX: usize = 2 * 1024;
 /// Bytes in an encoded word: their base64 and what frames it may have 75 letters.
 const WORD_BYTES_MAX: usize = 45;
 
 /// The content headers of a write.
 macro_rules! content_headers {
     ($request:expr) => {{
-        let request = &mut $request;
-        let (content_type, expires) = $crate::s3::properties::set_aside(request)?;
-        let input = &mut request.input;
+        use http::header::{
+            CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE,
+            EXPIRES,
+        };
+        let aside = $request.extensions.remove().unwrap_or_default();
+        let aside = |name| $crate::s3::properties::text_aside(&aside, name);
+        let input = &mut $request.input;
         $crate::objects::ContentHeaders {
-            content_type: input.content_type.take().or(content_type),
-            cache_control: input.cache_control.take(),
-            content_disposition: input.content_disposition.take(),
+            content_type: input.content_type.take().or(aside(CONTENT_TYPE)?),
+            cache_control: input.cache_control.take().or(aside(CACHE_CONTROL)?),
+            content_disposition: input.content_disposition.take().or(aside(CONTENT_DISPOSITION)?),
             content_encoding: input
                 .content_encoding
                 .take()
+                .or(aside(CONTENT_ENCODING)?)
                 .and_then(|text| $crate::s3::properties::stored_encoding(&text)),
-            content_language: input.content_language.take(),
-            expires,
-            website_redirect: input.website_redirect_location.take(),
+            content_language: input.content_language.take().or(aside(CONTENT_LANGUAGE)?),
+            expires: aside(EXPIRES)?,
+            website_redirect: $crate::s3::properties::website_redirect(
+                input.website_redirect_location.take(),
+            )?,
         }
     }};
 }
 
 pub(super) use content_headers;
 
-/// `Content-Type` and `Expires` as they travelled beside the request.
-pub(super) fn set_aside<T>(
-    request: &mut S3Request<T>,
-) -> S3Result<(Option<String>, Option<String>)> {
-    let Some(aside) = request.extensions.remove::<SetAside>() else { return Ok((None, None)) };
-    Ok((aside.content_type.map(text_of).transpose()?, aside.expires.map(text_of).transpose()?))
+/// A header that travelled beside the request. It is given back byte by byte as it came.
+pub(super) fn text_aside(aside: &SetAside, name: HeaderName) -> S3Result<Option<String>> {
+    let text = aside.headers.get(&name).map(|value| std::str::from_utf8(value.as_bytes()));
+    let text = text.transpose();
+    text.map(|text| text.map(str::to_owned))
+        .map_err(|_| s3_error!(InvalidArgument, "The header {name} is not UTF-8"))
 }
 
-fn text_of(value: HeaderValue) -> S3Result<String> {
-    match value.to_str() {
-        Ok(text) => Ok(text.to_owned()),
-        Err(_) => Err(s3_error!(InvalidArgument, "A header has characters that are not ASCII")),
+/// `x-amz-website-redirect-location`, as S3 takes it.
+pub(super) fn website_redirect(
+    location: Option<String>,
+) -> Result<Option<String>, ObjectError> {
+    let Some(text) = &location else { return Ok(None) };
+    let refuse = |message| Err(ObjectError::InvalidRedirectLocation(message));
+    if !["/", "http://", "https://"].iter().any(|start| text.starts_with(start)) {
+        return refuse(
+            "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
+        );
     }
+    if text.len() > WEBSITE_REDIRECT_BYTES_MAX {
+        return refuse("The length of website redirect location cannot exceed 2,048 characters.");
+    }
+    Ok(location)
 }
 
 /// `Content-Encoding` as it was sent, but without the transfer's own `aws-chunked`.
@@ -183,6 +202,19 @@ mod tests {
         ] {
             assert_eq!(stored_encoding(sent).as_deref(), stored, "{sent}");
         }
+    }
+
+    #[test]
+    fn a_redirect_begins_as_urls_do() {
+        let check = |text: &str| website_redirect(Some(text.to_owned()));
+        let longest = format!("/{}", "x".repeat(WEBSITE_REDIRECT_BYTES_MAX - 1));
+        for text in ["/", "//", "/elsewhere", "http://a", "https://a/b", &longest] {
+            assert_eq!(check(text).unwrap().as_deref(), Some(text));
+        }
+        for text in ["", "elsewhere", "ftp://a", "HTTP://a", &format!("{longest}x")] {
+            assert_eq!(check(text).unwrap_err().code(), "InvalidRedirectLocation", "{text}");
+        }
+        assert_eq!(website_redirect(None).unwrap(), None);
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl<'a> ReadRequest<'a> {
                 let date = parse_date(text).ok_or_else(|| invalid_query(name, text))?;
                 HeaderValue::try_from(http_date(time_ms(&date)))
             } else {
-                HeaderValue::from_str(text)
+                HeaderValue::from_bytes(&latin1(text)?)
             };
             let value = value.map_err(|_| {
                 s3_error!(InvalidRequest, "{name} cannot be the value of a header: {text:?}")
@@ -181,6 +181,14 @@ impl<'a> ReadRequest<'a> {
     fn date(&self, name: &HeaderName) -> Option<Timestamp> {
         self.lenient_text(name).and_then(parse_date)
     }
+}
+
+/// A text as S3 puts it into a header that it is asked for.
+fn latin1(text: &str) -> S3Result<Vec<u8>> {
+    let bytes: Result<_, _> = text.chars().map(u8::try_from).collect();
+    bytes.map_err(|_| {
+        s3_error!(InvalidArgument, "Header value cannot be represented using ISO-8859-1.")
+    })
 }
 
 fn select(range: Option<ByteRange>, part: Option<i32>) -> S3Result<Selection> {

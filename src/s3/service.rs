@@ -12,8 +12,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPIRES};
-use http::{HeaderValue, Method, Uri};
+use http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
+    CONTENT_TYPE, EXPIRES,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::dto::Tag;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -36,10 +39,9 @@ const FORM_PARTS_MAX: usize = 64;
 /// Texts of headers that s3s would refuse or lose.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SetAside {
-    /// `Expires`, which S3 keeps whatever it says.
-    pub(super) expires: Option<HeaderValue>,
-    /// `Content-Type: multipart/form-data` of a request that is no form.
-    pub(super) content_type: Option<HeaderValue>,
+    /// `Expires`, which S3 keeps whatever it says, `Content-Type: multipart/form-data` of a request
+    /// that is no form, and of the headers kept with an object those that are not ASCII.
+    pub(super) headers: HeaderMap,
     /// Tags of a bucket to make.
     pub(super) bucket_tags: Vec<Tag>,
 }
@@ -63,6 +65,10 @@ const WRITE_GUARDS: [&str; 16] = [
     "x-amz-object-lock-retain-until-date",
     "x-amz-source-expected-bucket-owner",
 ];
+
+/// Headers that S3 keeps with an object, as they come, besides `Expires`.
+const KEPT: [HeaderName; 5] =
+    [CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE];
 
 /// Marks an answer whose `ETag` element stands without quotes.
 #[derive(Debug, Clone, Copy)]
@@ -129,8 +135,7 @@ impl Service {
                     "POST of a browser form is not implemented"
                 ));
             }
-            let content_type = request.headers_mut().remove(CONTENT_TYPE);
-            set_aside(&mut request).content_type = content_type;
+            set_header_aside(&mut request, &CONTENT_TYPE);
         }
         if let Err(refusal) = check_guards(&request) {
             return refuse(refusal);
@@ -167,6 +172,12 @@ fn set_aside(request: &mut HttpRequest) -> &mut SetAside {
     request.extensions_mut().get_or_insert_default()
 }
 
+fn set_header_aside(request: &mut HttpRequest, name: &HeaderName) {
+    if let Some(value) = request.headers_mut().remove(name) {
+        set_aside(request).headers.insert(name, value);
+    }
+}
+
 fn is_form(request: &HttpRequest) -> bool {
     let form = |value: &HeaderValue| {
         value
@@ -185,8 +196,11 @@ fn names_uploads(uri: &Uri) -> bool {
 
 /// Makes a request that S3 accepts one that s3s accepts.
 fn prepare(request: &mut HttpRequest) -> S3Result<()> {
-    if let Some(expires) = request.headers_mut().remove(EXPIRES) {
-        set_aside(request).expires = Some(expires);
+    set_header_aside(request, &EXPIRES);
+    for name in &KEPT {
+        if request.headers().get(name).is_some_and(|value| value.to_str().is_err()) {
+            set_header_aside(request, name);
+        }
     }
     if request.extensions().get() == Some(&OperationName("CreateBucket"))
         && let Some(document) = request.body().bytes().filter(|document| !document.is_empty())
@@ -269,7 +283,7 @@ mod tests {
         prepare(&mut request).unwrap();
         assert!(request.headers().is_empty());
         let aside = request.extensions().get::<SetAside>().unwrap();
-        assert_eq!(aside.expires.as_ref().unwrap(), "never");
+        assert_eq!(aside.headers["expires"], "never");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use futures::StreamExt as _;
 use http::{HeaderMap, Method};
 use s3s::{Body, HttpResponse};
 use storage_engine::media::{SimEnvironment, SimMedia, SimOptions};
+use md5::{Digest as _, Md5};
 use storage_engine::{Engine, Environment, Options, PlainMasterKey};
 
 use super::{BUILT, ReadKind, ReadRequest, Service, service};
@@ -100,7 +101,11 @@ async fn send(service: &Service, principal: Option<Principal>, ask: Ask<'_>) -> 
         return Answer::of(answer.await.unwrap()).await;
     }
     let body = Bytes::copy_from_slice(ask.body.as_bytes());
-    let promise = BodyPromise { len: Some(body.len() as u64), ..Default::default() };
+    let promise = BodyPromise {
+        len: Some(body.len() as u64),
+        content_md5: Some(Md5::digest(&body).into()),
+        ..Default::default()
+    };
     let mut request = request.body(Body::from(body)).unwrap();
     request.extensions_mut().insert(promise);
     request.extensions_mut().insert(target);

@@ -24,7 +24,7 @@ use super::chunked::{Deframer, Frames};
 use super::guard::{self, Framing};
 use super::limits::{ADMISSION_WAIT, DOCUMENT_BYTES_MAX, DOCUMENT_BYTES_SMALL, DOCUMENTS_MAX};
 use super::operations::{self, Payload};
-use super::query::Query;
+use super::query::{Query, is_amz};
 use super::refusal::Refusal;
 use super::request_id::RequestId;
 use super::sigv4::{Form, Head, PathStyle, PayloadHash, Verified, Verifier};
@@ -253,10 +253,6 @@ fn hoist(query: &mut Query, parts: &mut Parts) -> Result<(), Refusal> {
     }
     query.retain(|name, _| !is_amz(name));
     Ok(())
-}
-
-fn is_amz(name: &str) -> bool {
-    name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"))
 }
 
 fn refuse_form(parts: &Parts, kind: TargetKind) -> Result<(), Refusal> {

@@ -22,12 +22,13 @@ const LISTS: [&str; 4] = [
 ];
 
 /// Beside `x-amz-*`, headers that decide what a request does.
-const MEANINGFUL: [HeaderName; 14] = [
+const MEANINGFUL: [HeaderName; 15] = [
     header::AUTHORIZATION,
     header::HOST,
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
     header::CONTENT_ENCODING,
+    header::CACHE_CONTROL,
     header::CONTENT_DISPOSITION,
     header::CONTENT_LANGUAGE,
     header::EXPIRES,
@@ -199,6 +200,7 @@ mod tests {
             [("content-md5", b"a"), ("content-md5", b"b")],
             [("x-amz-object-lock-mode", b"\xff"), ("range", b"bytes=0-1")],
             [("x-amz-meta-a", b"\xff"), ("range", b"bytes=0-1")],
+            [("cache-control", b"\xff"), ("range", b"bytes=0-1")],
         ] {
             assert_eq!(check_headers(&headers(&lines)).unwrap_err().code, "InvalidArgument");
         }

@@ -3,11 +3,12 @@
 //!
 //! What sits behind the gate picks an operation by looking for query names it knows and falls back
 //! to the plain one (`DELETE /b?versioning` deletes the bucket). So here a name that the row does
-//! not list is refused, not ignored.
+//! not list is refused, unless S3 passes over it and nothing else can have been meant: a name that
+//! begins with `x-`, or in a read one that is no sub-resource.
 
 use http::{HeaderMap, HeaderName, Method};
 
-use super::query::Query;
+use super::query::{Query, is_amz};
 use super::refusal::Refusal;
 use super::target::TargetKind;
 
@@ -236,6 +237,8 @@ pub static OPERATIONS: &[Operation] = &[
     refused("CreateBucketMetadataTableConfiguration", POST, Bucket, "metadataTable"),
     refused("GetBucketMetadataTableConfiguration", GET, Bucket, "metadataTable"),
     refused("DeleteBucketMetadataTableConfiguration", DELETE, Bucket, "metadataTable"),
+    refused("UpdateBucketMetadataInventoryTableConfiguration", PUT, Bucket, "metadataInventoryTable"),
+    refused("UpdateBucketMetadataJournalTableConfiguration", PUT, Bucket, "metadataJournalTable"),
     refused("GetBucketAbac", GET, Bucket, "abac"),
     refused("PutBucketAbac", PUT, Bucket, "abac"),
     refused("CreateSession", GET, Bucket, "session"),
@@ -302,13 +305,30 @@ fn check_parameters(operation: &Operation, query: &Query) -> Result<(), Refusal>
             By(selector) => name == selector,
             Both(first, second) | BothCopied(first, second) => name == first || name == second,
         };
-        // SDKs name the operation they mean; newer ones may mean one that is not known here.
-        let meant = name == "x-id" && value == operation.name;
-        if !known && !meant && !operation.parameters.contains(&name) {
+        if !known && !operation.parameters.contains(&name) && !is_ignored(operation, name, value) {
             return Err(not_implemented(name));
         }
     }
     Ok(())
+}
+
+/// Whether S3 passes over a name in the query, which then is its user's own.
+fn is_ignored(operation: &Operation, name: &str, value: &str) -> bool {
+    if name == "x-id" {
+        // SDKs name the operation they mean; newer ones may mean one that is not known here.
+        return value == operation.name;
+    }
+    let reads = matches!(*operation.method, Method::GET | Method::HEAD);
+    !is_amz(name) && (name.starts_with("x-") || (reads && !is_subresource(name)))
+}
+
+/// Whether a name in the query singles out some operation.
+fn is_subresource(name: &str) -> bool {
+    OPERATIONS.iter().any(|row| match row.selector {
+        Plain | Copied => false,
+        By(selector) => name == selector,
+        Both(first, second) | BothCopied(first, second) => name == first || name == second,
+    })
 }
 
 fn unknown(method: &Method, kind: TargetKind) -> Refusal {
@@ -384,6 +404,12 @@ mod tests {
             ("GET /b/k?versionId=1&response-content-type=a", "GetObject"),
             ("HEAD /b/k?partNumber=1", "HeadObject"),
             ("GET /b/k?x-id=GetObject", "GetObject"),
+            ("GET /b/k?x-user=1&v=2", "GetObject"),
+            ("HEAD /b/k?prefix=a&unknown", "HeadObject"),
+            ("GET /b?unknown=1", "ListObjects"),
+            ("GET /b?acl&unknown=1", "GetBucketAcl"),
+            ("PUT /b/k?x-user=1", "PutObject"),
+            ("DELETE /b?x-user", "DeleteBucket"),
             ("PUT /b/k", "PutObject"),
             ("PUT copy /b/k", "CopyObject"),
             ("PUT /b/k?uploadId=u&partNumber=1", "UploadPart"),
@@ -416,8 +442,15 @@ mod tests {
             "PUT copy /b/k?versionId=1",
             "PUT /b?abac",
             "PUT /b?uploads",
-            "GET /b?events",
-            "GET /b?unknown=1",
+            "DELETE /b?unknown=1",
+            "POST /b?delete&unknown",
+            "PUT /b/k?x-amz-acl=private",
+            "GET /b/k?X-Amz-Unknown=1",
+            "GET /b/k?uploads",
+            "GET /b/k?versions",
+            "HEAD /b/k?acl",
+            "GET /b?metadataJournalTable",
+            "GET /b?restore",
             "GET /?x-id=ListDirectoryBuckets",
             "GET /b/k?torrent",
             "POST /b/k?select&select-type=2",

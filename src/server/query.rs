@@ -74,6 +74,11 @@ impl Query {
     }
 }
 
+/// Whether a name in a query stands for a header of S3.
+pub fn is_amz(name: &str) -> bool {
+    name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"))
+}
+
 fn decode(text: &str) -> Result<String, Refusal> {
     if !text.bytes().any(|byte| byte == b'%' || byte == b'+') {
         return Ok(text.to_owned());

@@ -316,6 +316,77 @@ fn a_signed_request_can_override_response_headers() {
 }
 
 #[test]
+fn headers_that_are_not_ascii_come_back_as_they_were() {
+    let bucket = bucket("utf-8-headers");
+    let kept = [
+        ("content-type", "text/größe"),
+        ("content-disposition", "attachment; filename=\"値段 5€.pdf\""),
+        ("cache-control", "no-cache=\"é\""),
+        ("content-encoding", "gzip, ß"),
+        ("content-language", "日本"),
+        ("expires", "nächste Woche"),
+    ];
+    bucket.put("k").body("x").headers(&kept).send().expect(200);
+    let copied = bucket.put("copy").header("x-amz-copy-source", format!("/{}/k", bucket.name));
+    copied.send().expect(200);
+    let replaced = bucket.put("replaced").header("x-amz-metadata-directive", "REPLACE");
+    let replaced = replaced.header("x-amz-copy-source", format!("/{}/k", bucket.name));
+    replaced.headers(&kept).send().expect(200);
+    let upload = bucket.post("parts?uploads").headers(&kept).send().expect(200);
+    let upload = upload.xml().text("UploadId").to_owned();
+    let part = bucket.put(&format!("parts?uploadId={upload}&partNumber=1")).body("x").send();
+    let document = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{}</ETag></Part>\
+         </CompleteMultipartUpload>",
+        part.expect(200).etag()
+    );
+    bucket.post(&format!("parts?uploadId={upload}")).body(document).send().expect(200);
+    for key in ["k", "copy", "replaced", "parts"] {
+        for response in [bucket.get(key).send(), bucket.head(key).send()] {
+            let response = response.expect(200);
+            for (name, value) in kept {
+                assert_eq!(response.header(name), Some(value), "{key}: {response}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_header_is_overridden_in_latin_1() {
+    let bucket = bucket("latin-1");
+    bucket.store("k", "x");
+    let get = |text: &str| {
+        let text = crate::support::signing::encode(text);
+        bucket.get(&format!("k?response-content-disposition={text}")).send()
+    };
+    // The reader of the tests shows bytes that are no UTF-8 as one sign.
+    get("a; filename=é").expect(200).with("content-disposition", "a; filename=\u{fffd}");
+    get("a; filename=値").refused(400, "InvalidArgument");
+    get("a\nb").refused(400, "InvalidRequest");
+}
+
+#[test]
+fn a_redirect_is_kept_when_it_is_one() {
+    let bucket = bucket("redirect");
+    let name = "x-amz-website-redirect-location";
+    let long = format!("/{}", "x".repeat(2048));
+    for bad in ["elsewhere", "ftp://example.com/", &long] {
+        for request in [bucket.put("k").body("x"), bucket.post("k?uploads")] {
+            request.header(name, bad).send().refused(400, "InvalidRedirectLocation");
+        }
+    }
+    bucket.head("k").send().expect(404);
+    for good in ["/elsewhere", "http://example.com/a", "https://example.com", &long[..2048]] {
+        bucket.put("k").body("x").header(name, good).send().expect(200);
+        bucket.get("k").send().expect(200).with(name, good);
+        let copied = bucket.put("copy").header("x-amz-copy-source", format!("/{}/k", bucket.name));
+        copied.clone().header(name, "nowhere").send().refused(400, "InvalidRedirectLocation");
+        copied.send().expect(200);
+        bucket.head("copy").send().expect(200).without(name);
+    }
+}
+
+#[test]
 fn a_presigned_put_and_get_need_no_headers() {
     let bucket = bucket("presigned");
     bucket.put("k").presigned(60).body("by link").send().expect(200);

@@ -96,13 +96,16 @@ fn an_unknown_subresource_never_becomes_the_plain_operation() {
         ("?metadataConfiguration", [empty.delete(""), empty.delete("")]),
         ("?versioning", [empty.delete(""), empty.delete("")]),
         ("?frobnicate", [empty.delete(""), empty.put("")]),
-        ("?frobnicate=1", [empty.get(""), empty.post("")]),
+        ("?frobnicate=1", [empty.delete(""), empty.post("")]),
+        ("?versions", [bucket.get("k"), bucket.head("k")]),
         ("?acl", [bucket.delete("k"), bucket.delete("k")]),
         ("?torrent", [bucket.put("k"), bucket.delete("k")]),
         ("?frobnicate", [bucket.put("k"), bucket.delete("k")]),
         ("?frobnicate&x-id=PutObject", [bucket.put("k"), bucket.get("k")]),
+        ("?x-id=RenameObject", [bucket.put("k"), bucket.delete("k")]),
+        ("?x-amz-tagging=a", [bucket.put("k"), bucket.get("k")]),
         ("?uploads&frobnicate", [bucket.post("k"), bucket.put("k")]),
-        ("?legal-hold&frobnicate", [bucket.put("k"), bucket.get("k")]),
+        ("?legal-hold&frobnicate", [bucket.put("k"), bucket.delete("k")]),
     ] {
         for request in requests {
             let request = request.with_query(target);
@@ -119,6 +122,23 @@ fn an_unknown_subresource_never_becomes_the_plain_operation() {
     assert!(response.status >= 400, "{response}");
     empty.head("").send().expect(200);
     assert_eq!(bucket.content("k"), b"content");
+}
+
+#[test]
+fn names_that_mean_nothing_are_passed_over() {
+    let bucket = bucket("own-names");
+    bucket.put("k?x-request-of=me").body("content").send().expect(200);
+    for target in ["k?x-user=1", "k?v=2&customer", "k?x-user=1&x-id=GetObject&prefix=a"] {
+        for request in [bucket.get(target), bucket.get(target).presigned(60)] {
+            assert_eq!(request.send().expect(200).text(), "content", "{target}");
+        }
+    }
+    for target in ["?unknown=1", "?list-type=2&x-user", "?versions&unknown", "?uploads&x-a=b"] {
+        bucket.get(target).send().expect(200);
+    }
+    bucket.head("k?unknown").send().expect(200);
+    bucket.delete("k?x-user=1").send().expect(204);
+    assert!(bucket.keys().is_empty());
 }
 
 #[test]
@@ -345,6 +365,21 @@ fn the_digest_of_an_xml_body_is_checked() {
     assert_eq!(bucket.content("k"), b"precious");
     request().checksum("SHA256").send().expect(200);
     bucket.head("k").send().expect(404);
+}
+
+#[test]
+fn keys_without_a_digest_are_not_deleted() {
+    let bucket = bucket("no-digest");
+    bucket.store("k", "precious");
+    let body = "<Delete><Object><Key>k</Key></Object></Delete>";
+    for payload in ["UNSIGNED-PAYLOAD", ""] {
+        let request = bucket.post("?delete").body(body);
+        let request = if payload.is_empty() { request } else { request.payload(payload) };
+        request.send().refused(400, "InvalidRequest");
+    }
+    assert_eq!(bucket.content("k"), b"precious");
+    bucket.post("?delete").body(body).checksum("CRC32").send().expect(200);
+    assert!(bucket.keys().is_empty());
 }
 
 #[test]
