@@ -22,6 +22,7 @@ use super::lanes::Kernel;
 /// handed over at once comes on top.
 const QUEUED_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of all streams that may wait. Where there are so many that it would be more, each has less.
+/// What they hold is up to three times that: a piece keeps the whole buffer that it was read into.
 const ALL_QUEUED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Threads that advance the streams of all tasks together. They live as long as the process.
