@@ -114,7 +114,8 @@ pub const KEYS: &[Key] = &[
         "body-window",
         "DURATION",
         Some("60s"),
-        "Time in which a body that is waited for must bring 1 KiB, or is given up",
+        "Time in which a body that is waited for must bring 1 KiB, or is given up; in five of \
+         them something of an answer must be taken",
     ),
     key("log", "FILTER", Some("info"), "What to log, as in `warn` or `info,lodestore=debug`"),
     key("log-format", "FORM", Some("auto"), "`text`, `json`, or `auto`: text on a terminal"),

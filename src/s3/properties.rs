@@ -56,9 +56,7 @@ pub(super) fn text_aside(aside: &SetAside, name: HeaderName) -> S3Result<Option<
 }
 
 /// `x-amz-website-redirect-location`, as S3 takes it.
-pub(super) fn website_redirect(
-    location: Option<String>,
-) -> Result<Option<String>, ObjectError> {
+pub(super) fn website_redirect(location: Option<String>) -> Result<Option<String>, ObjectError> {
     let Some(text) = &location else { return Ok(None) };
     let refuse = |message| Err(ObjectError::InvalidRedirectLocation(message));
     if !["/", "http://", "https://"].iter().any(|start| text.starts_with(start)) {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use http::{HeaderMap, Method};
+use md5::{Digest as _, Md5};
 use s3s::{Body, HttpResponse};
 use storage_engine::media::{SimEnvironment, SimMedia, SimOptions};
-use md5::{Digest as _, Md5};
 use storage_engine::{Engine, Environment, Options, PlainMasterKey};
 
 use super::{BUILT, ReadKind, ReadRequest, Service, service};

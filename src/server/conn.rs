@@ -25,6 +25,7 @@ use super::limits::{
     HEADERS_MAX, PING_INTERVAL, READ_BYTES_MAX, STALLED_PEER_TIMEOUT, STREAM_WINDOW_BYTES,
     STREAMS_MAX,
 };
+use super::outgoing::Outgoing;
 
 /// Serves `listener` until `shutdown`, then lets requests that have begun end within `drain`.
 pub async fn serve(
@@ -98,12 +99,14 @@ async fn run(stream: TcpStream, peer: SocketAddr, front: Arc<Front>, watcher: Wa
     let metrics = Arc::clone(&front.metrics);
     let _open = metrics.connection();
     let asked = Arc::new(AtomicBool::new(false));
+    let outgoing = Outgoing::default();
+    let answer_window = front.answer_window;
     let service = {
-        let asked = Arc::clone(&asked);
+        let (asked, outgoing) = (Arc::clone(&asked), outgoing.clone());
         service_fn(move |request: hyper::Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
-            let front = Arc::clone(&front);
-            async move { Ok::<_, Infallible>(front.answer(request, peer.ip()).await) }
+            let (front, outgoing) = (Arc::clone(&front), outgoing.clone());
+            async move { Ok::<_, Infallible>(front.answer(request, peer.ip(), &outgoing).await) }
         })
     };
     let deadline = Deadline::new();
@@ -117,6 +120,9 @@ async fn run(stream: TcpStream, peer: SocketAddr, front: Arc<Front>, watcher: Wa
             }
         }
         () = watch(&asked, &deadline) => tracing::debug!(%peer, "a connection asked for nothing"),
+        () = outgoing.stalled(answer_window) => {
+            tracing::debug!(%peer, "a connection took nothing of its answers");
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -23,6 +23,7 @@ use super::health::{self, Readiness};
 use super::limits::ADMISSION_WAIT;
 use super::linger;
 use super::metrics::Metrics;
+use super::outgoing::Outgoing;
 use super::refusal::Refusal;
 use super::reply::{Account, Reply};
 use super::request_id::RequestIds;
@@ -90,11 +91,18 @@ pub struct Front {
     pub ids: RequestIds,
     /// Places for requests worked on at once.
     pub requests: Arc<Semaphore>,
+    /// Time in which something of a connection's answers must be taken.
+    pub answer_window: Duration,
 }
 
 impl Front {
-    /// Answers a request.
-    pub async fn answer<B>(&self, request: Request<B>, peer: IpAddr) -> Response<Reply>
+    /// Answers a request of `peer`, on a connection with the answers `outgoing`.
+    pub async fn answer<B>(
+        &self,
+        request: Request<B>,
+        peer: IpAddr,
+        outgoing: &Outgoing,
+    ) -> Response<Reply>
     where
         B: Body<Data = Bytes> + Send + Sync + Unpin + 'static,
     {
@@ -118,6 +126,7 @@ impl Front {
             begun,
             metrics: Arc::clone(&self.metrics),
             permit: None,
+            answer: None,
         };
         let other = || self.answer_other(Route::of(&parts), &account.case);
         let answered = match catch_unwind(AssertUnwindSafe(other)) {
@@ -133,6 +142,7 @@ impl Front {
             answer_failure(panic_text(&*panic), &account.case)
         });
         account.status = answer.status().as_u16();
+        account.answer = Some(outgoing.begin());
         let (head, body) = answer.into_parts();
         Response::from_parts(head, Reply::new(body, account))
     }
@@ -172,6 +182,10 @@ impl Front {
             }
             Err(refusal) => response::of_refusal(refusal, case),
         };
+        if answer.status().is_client_error() || answer.status().is_server_error() {
+            // What is left is to take in and give out a few bytes, at the client's pace.
+            account.permit = None;
+        }
         linger::drain(&ledger, waits).await;
         account.received_bytes = ledger.received();
         if waits && owns_connection && account.received_bytes == 0 {

@@ -51,6 +51,10 @@ pub const STALLED_PEER_TIMEOUT: Duration = Duration::from_secs(300);
 /// Window of a body's progress: in each at least [`BODY_WINDOW_BYTES_MIN`] must come.
 pub const BODY_WINDOW: Duration = Duration::from_secs(60);
 
+/// Windows in which something of a connection's answers must be taken, or it is cut off. More than one,
+/// as between a reader and what it seems to take are the buffers of the kernel, of some MiB.
+pub const ANSWER_WINDOWS: u32 = 5;
+
 /// Below this in a [`BODY_WINDOW`] a sender only holds a place.
 pub const BODY_WINDOW_BYTES_MIN: u64 = 1 << 10;
 

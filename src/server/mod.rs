@@ -25,6 +25,7 @@ pub mod limits;
 pub mod linger;
 pub mod metrics;
 pub mod operations;
+pub mod outgoing;
 pub mod promise;
 pub mod query;
 pub mod refusal;
@@ -51,7 +52,7 @@ use tokio::sync::Semaphore;
 use crate::iam::Identities;
 use front::Front;
 use gate::Gate;
-use limits::{BODY_WINDOW, CONNECTIONS_MAX, REQUESTS_MAX};
+use limits::{ANSWER_WINDOWS, BODY_WINDOW, CONNECTIONS_MAX, REQUESTS_MAX};
 use metrics::Metrics;
 use request_id::RequestIds;
 
@@ -67,7 +68,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// Requests worked on at once.
     pub requests_max: usize,
-    /// Time in which a body that is waited for must make progress.
+    /// Time in which a body that is waited for must make progress; an answer has
+    /// [`ANSWER_WINDOWS`] times that.
     pub body_window: Duration,
     /// How long requests that have begun may take to end when the server stops.
     pub drain: Duration,
@@ -111,6 +113,7 @@ impl Server {
             metrics: Arc::new(Metrics::default()),
             ids: RequestIds::default(),
             requests: Arc::new(Semaphore::new(settings.requests_max)),
+            answer_window: settings.body_window * ANSWER_WINDOWS,
         };
         Self { front: Arc::new(front), settings }
     }

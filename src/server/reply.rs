@@ -12,6 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::gate::Case;
 use super::metrics::{Metrics, Served};
+use super::outgoing::Answer;
 
 /// An answer's body; when it is dropped, sent or not, the request is over.
 pub struct Reply {
@@ -33,6 +34,8 @@ pub struct Account {
     pub begun: Instant,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
+    /// Its place among the answers of its connection, when it begins.
+    pub answer: Option<Answer>,
     /// Its place among the requests worked on at once.
     pub permit: Option<OwnedSemaphorePermit>,
 }
@@ -59,6 +62,7 @@ impl Body for Reply {
             self.account.metrics.panicked();
             Poll::Ready(Some(Err("reading the answer panicked".into())))
         }));
+        self.account.answer.iter().for_each(Answer::moved);
         match &frame {
             Some(Ok(frame)) => {
                 let len = frame.data_ref().map_or(0, Bytes::len);

@@ -75,6 +75,42 @@ fn a_request_over_the_limit_waits_for_its_turn_and_then_is_told_to_slow_down() {
 }
 
 #[test]
+fn an_answer_that_nobody_takes_is_given_up_and_its_place_is_free_again() {
+    let server =
+        Setup::new().env("LODESTORE_BODY_WINDOW", "300ms").env("LODESTORE_REQUESTS", "1").start();
+    let bucket = Bucket::create(&server.client(), "untaken");
+    // More than the kernel's buffers hold.
+    bucket.store("k", vec![b'x'; 24 << 20]);
+    let mut idle = open(&server);
+    idle.write(&bucket.get("k").build().head).expect("send");
+    assert!(!idle.waits(Duration::from_secs(30)), "no answer begins");
+    // It waits for its turn for less time than it would take to be told to slow down.
+    assert_eq!(bucket.keys(), ["k"]);
+    let cut = idle.read_response("GET");
+    assert!(cut.is_err(), "all of it was sent");
+}
+
+#[test]
+fn a_refused_request_gives_its_place_back_before_its_body_is_taken_in() {
+    let server = Setup::new().env("LODESTORE_REQUESTS", "1").start();
+    let bucket = Bucket::create(&server.client(), "refused");
+    let stranger = bucket.seen_by(("LODESTOREROOTKEY", "wrong"));
+    // Each body that does not come is waited for: for all of them longer than for a turn.
+    let mut held: Vec<_> = (0..4)
+        .map(|_| {
+            let mut connection = open(&server);
+            let wire = stranger.put("k").body("half-half").build();
+            connection.write(&wire.head).expect("send");
+            connection
+        })
+        .collect();
+    assert_eq!(bucket.keys(), Vec::<String>::new());
+    for connection in &mut held {
+        answer(connection, "PUT").expect(403);
+    }
+}
+
+#[test]
 fn a_body_that_does_not_come_is_given_up_and_its_place_is_free_again() {
     let server =
         Setup::new().env("LODESTORE_BODY_WINDOW", "200ms").env("LODESTORE_REQUESTS", "1").start();

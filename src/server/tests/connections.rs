@@ -158,7 +158,7 @@ async fn http_2_is_served_on_the_same_port() {
     let text = String::from_utf8(body.to_vec()).unwrap();
     assert!(text.contains("operation=PutObject\nuri=/photos/bucket/key\n"), "{text}");
     assert!(text.contains("body=hello"));
-    let mut head = http::Request::head("http://localhost/bucket?unknown").body(Full::default());
+    let mut head = http::Request::head("http://localhost/bucket?acl").body(Full::default());
     head.as_mut().unwrap().headers_mut().insert("x-a", "b".parse().unwrap());
     let answer = sender.send_request(head.unwrap()).await.unwrap();
     assert_eq!(answer.status(), 501);
