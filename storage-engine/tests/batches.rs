@@ -1,0 +1,137 @@
+//! Which operations may stand together in a batch.
+
+use bytes::Bytes;
+use futures::executor::block_on;
+use storage_engine::*;
+
+use crate::subject::{Subject, data};
+
+/// What an operation does, to the name `k` of a space or to the space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Does {
+    Puts,
+    PutsAnother,
+    Rewrites,
+    RemovesOne,
+    RemovesNull,
+    Locks,
+    Creates,
+    Drops,
+    Clears,
+}
+
+const ON_THE_NAME: [Does; 6] = [
+    Does::Puts,
+    Does::PutsAnother,
+    Does::Rewrites,
+    Does::RemovesOne,
+    Does::RemovesNull,
+    Does::Locks,
+];
+const ON_THE_SPACE: [Does; 3] = [Does::Creates, Does::Drops, Does::Clears];
+
+/// A space whose name `k` has a null version and an older one.
+struct Place {
+    space: SpaceId,
+    older: u64,
+    newest: Entry,
+}
+
+const NAME: Bytes = Bytes::from_static(b"k");
+
+impl Place {
+    fn make(subject: &mut Subject) -> Self {
+        let space = subject.space();
+        subject.put(space, "k", Keep::All, data(1, 100));
+        let older = subject.engine().newest(space, &NAME).unwrap().unwrap().sequence;
+        subject.put(space, "k", Keep::Null, data(2, 100));
+        let newest = subject.engine().newest(space, &NAME).unwrap().unwrap();
+        Self { space, older, newest }
+    }
+
+    fn operation(&self, engine: &Engine, does: Does) -> Operation {
+        let (space, name, bypass) = (self.space, NAME, Bypass::None);
+        let put = |keep| {
+            let content = Content::Marker;
+            Operation::Put(Put { space, name: name.clone(), keep, content, lock: None })
+        };
+        let remove = |which| Operation::Remove(Remove { space, name: name.clone(), which, bypass });
+        match does {
+            Does::Puts => put(Keep::Null),
+            Does::PutsAnother => put(Keep::All),
+            Does::Rewrites => {
+                let entry = self.newest.clone();
+                let value = block_on(engine.load(space, &name, &entry)).unwrap().value();
+                let meta = Bytes::from_static(b"new");
+                Operation::Rewrite(Rewrite { space, name, entry, value, meta, label: 9 })
+            }
+            Does::RemovesOne => remove(Which::Sequence(self.older)),
+            Does::RemovesNull => remove(Which::Null),
+            Does::Locks => {
+                let change = LockChange::LegalHold(true);
+                let which = Which::Sequence(self.older);
+                Operation::SetLock(SetLock { space, name, which, change, bypass })
+            }
+            Does::Creates => Operation::CreateSpace(space),
+            Does::Drops => Operation::DropSpace(space),
+            Does::Clears => Operation::ClearSpace(space),
+        }
+    }
+}
+
+fn is_invalid<T>(result: &Result<T>) -> bool {
+    matches!(result, Err(Error::Invalid(_)))
+}
+
+#[test]
+fn two_operations_on_one_name_or_space_are_refused_and_change_nothing() {
+    let mut subject = Subject::simulated(1);
+    let place = Place::make(&mut subject);
+    let all = || ON_THE_NAME.into_iter().chain(ON_THE_SPACE);
+    for (first, second) in all().flat_map(|first| all().map(move |second| (first, second))) {
+        let engine = subject.engine();
+        let operations = vec![place.operation(engine, first), place.operation(engine, second)];
+        let answer = block_on(engine.commit(Batch { conditions: vec![], operations }));
+        assert!(is_invalid(&answer), "{first:?}, {second:?}: {answer:?}");
+        assert_eq!(engine.newest(place.space, &NAME).unwrap().as_ref(), Some(&place.newest));
+    }
+    subject.verify().unwrap();
+    subject.restart();
+    subject.verify().unwrap();
+}
+
+#[test]
+fn operations_on_different_names_and_spaces_stand_together() {
+    let mut subject = Subject::simulated(1);
+    let places: Vec<_> = (0..8).map(|_| Place::make(&mut subject)).collect();
+    let engine = subject.engine();
+    let mut operations: Vec<_> = ON_THE_NAME
+        .into_iter()
+        .chain([Does::Clears])
+        .zip(&places)
+        .map(|(does, place)| place.operation(engine, does))
+        .collect();
+    operations.push(Operation::CreateSpace(engine.reserve_space()));
+    // The same name in another space, and another name in a space that has one already.
+    for (place, name) in [(&places[7], &b"k"[..]), (&places[7], b"k2"), (&places[0], b"k2")] {
+        let (space, name) = (place.space, Bytes::from_static(name));
+        let content = Content::Marker;
+        operations.push(Operation::Put(Put { space, name, keep: Keep::All, content, lock: None }));
+    }
+    let outcomes = block_on(engine.commit(Batch { conditions: vec![], operations })).unwrap();
+    assert_eq!(outcomes.len(), 11);
+    assert!(engine.newest(places[7].space, b"k2").unwrap().is_some());
+    assert_eq!(engine.newest(places[4].space, &NAME).unwrap().unwrap().sequence, places[4].older);
+}
+
+#[test]
+fn the_root_space_stays() {
+    let mut subject = Subject::simulated(1);
+    for operation in [Operation::DropSpace(ROOT_SPACE), Operation::ClearSpace(ROOT_SPACE)] {
+        let batch = Batch { conditions: vec![], operations: vec![operation] };
+        let answer = block_on(subject.engine().commit(batch));
+        assert!(is_invalid(&answer), "{answer:?}");
+    }
+    subject.put(ROOT_SPACE, "k", Keep::Null, data(1, 10));
+    subject.verify().unwrap();
+}
