@@ -108,6 +108,10 @@ impl Inner {
         for zone in &writer.zones {
             self.zones.sync(zone)?;
         }
+        // A lane that panicked may have left half a batch in the index.
+        if let Some(reason) = self.stopped() {
+            return Err(Error::Stopped { reason });
+        }
         let end = CheckpointEnd {
             lsn: writer.lsn,
             replay_zone: position.zone,

@@ -14,6 +14,7 @@ mod format;
 mod golden;
 mod headers;
 mod model;
+mod panics;
 mod planted;
 mod recovery;
 mod reference;
