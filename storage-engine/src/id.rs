@@ -38,5 +38,8 @@ id! {
     BlobId(u64)
 }
 
+/// The last epoch: a blob id has no room for a later one.
+pub(crate) const EPOCH_MAX: Epoch = Epoch((1 << 24) - 1);
+
 /// The space that holds the engine owner's own records; it always exists.
 pub const ROOT_SPACE: SpaceId = SpaceId(0);
