@@ -121,7 +121,9 @@ pub enum Content {
     },
 }
 
-/// New metadata for an existing version.
+/// New metadata for an existing version. Refused when `entry` or `value` has another length or other
+/// blobs than the version; a value that lies in its record must be the one from the version's record,
+/// as nothing else knows its bytes.
 #[derive(Debug)]
 pub struct Rewrite {
     /// Where.

@@ -135,3 +135,42 @@ fn the_root_space_stays() {
     subject.put(ROOT_SPACE, "k", Keep::Null, data(1, 10));
     subject.verify().unwrap();
 }
+
+#[test]
+fn a_rewrite_with_another_value_is_refused() {
+    let mut subject = Subject::simulated(1);
+    let space = subject.space();
+    let lens = [("inline", 100), ("shorter", 99), ("blob", 9_000), ("other blob", 9_000)];
+    for (nth, (name, len)) in (1..).zip(lens) {
+        subject.put(space, name, Keep::Null, data(nth, len));
+    }
+    let engine = subject.engine();
+    let loaded = |name: &str| {
+        let name = Bytes::copy_from_slice(name.as_bytes());
+        let entry = engine.current(space, &name).unwrap().unwrap();
+        let record = block_on(engine.load(space, &name, &entry)).unwrap();
+        (name, entry, record.value())
+    };
+    let rewrite = |of: &str, with: &str, entry: Option<Entry>| {
+        let (name, own, _) = loaded(of);
+        let (entry, value) = (entry.unwrap_or(own), loaded(with).2);
+        let meta = Bytes::from_static(b"new");
+        let rewrite = Rewrite { space, name, entry, value, meta, label: 9 };
+        let operations = vec![Operation::Rewrite(rewrite)];
+        block_on(engine.commit(Batch { conditions: vec![], operations }))
+    };
+    for (of, with) in
+        [("inline", "shorter"), ("inline", "blob"), ("blob", "inline"), ("blob", "other blob")]
+    {
+        assert!(is_invalid(&rewrite(of, with, None)), "{with} for {of}");
+        // An entry that was made to fit the value is none of the version's.
+        let (sequence, forged) = (loaded(of).1.sequence, loaded(with).1);
+        let refused = rewrite(of, with, Some(Entry { sequence, ..forged }));
+        assert!(is_invalid(&refused), "{with} for {of}, with its entry: {refused:?}");
+    }
+    for name in ["inline", "blob"] {
+        rewrite(name, name, None).unwrap();
+        let now = engine.current(space, name.as_bytes()).unwrap().unwrap();
+        assert_eq!(now.label, 9);
+    }
+}

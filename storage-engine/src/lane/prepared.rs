@@ -145,6 +145,9 @@ impl Inner {
                     lock: self.index.read().locks.get(&entry.sequence).copied(),
                 };
                 let value = rewrite.value.stored();
+                if rewrite.value.size != entry.size || Body::of(&value) != entry.body {
+                    return Err(Error::Invalid("a rewrite keeps the version's value".to_owned()));
+                }
                 let name = rewrite.name;
                 let mut body = Vec::with_capacity(256 + meta.len());
                 let record = RecordBody::Rewrite { head, name: &name, meta: &meta, value };
