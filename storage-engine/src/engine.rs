@@ -26,7 +26,7 @@ use crate::journal::replay::{FoundCheckpoint, recover};
 use crate::journal::{Journal, Position};
 use crate::lane::Lane;
 use crate::lock::Lock;
-use crate::media::Media;
+use crate::media::{Media, check_zone_bytes};
 use crate::options::Options;
 use crate::queue::{Pending, Queue, Reply};
 use crate::scan::{Scan, ScanPage, VersionScan};
@@ -85,6 +85,8 @@ impl Engine {
         master: Arc<dyn MasterKey>,
         options: Options,
     ) -> Result<Self> {
+        check_zone_bytes(media.zone_bytes())?;
+        let options = options.within_zones_of(media.zone_bytes());
         let started = environment.monotonic();
         let root = take_ownership(environment.as_ref(), media.as_ref(), master.as_ref())?;
         let recovered =

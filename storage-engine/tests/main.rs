@@ -22,3 +22,4 @@ mod seals;
 mod subject;
 mod upkeep;
 mod workload;
+mod zones;
