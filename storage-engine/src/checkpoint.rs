@@ -316,7 +316,7 @@ impl Outline {
         Start {
             zone: Some(self.end.replay_zone),
             offset: u64::from(self.end.replay_offset),
-            lsn: Lsn(self.end.lsn.0 + 1),
+            lsn: self.end.lsn.next(),
             time_ms: self.end.time_ms,
         }
     }

@@ -20,7 +20,7 @@ use crate::entry::Entry;
 use crate::environment::Environment;
 use crate::error::{Corruption, Error, Missing, Result, Shortage};
 use crate::format::{ZoneClass, ZoneHeader};
-use crate::id::{Lsn, SpaceId, ZoneId};
+use crate::id::{Lsn, SPACE_NONE, SpaceId, ZoneId};
 use crate::index::Index;
 use crate::journal::replay::{FoundCheckpoint, recover};
 use crate::journal::{Journal, Position};
@@ -169,9 +169,13 @@ impl Engine {
         finished.await.map_err(|_| Error::Stopped { reason: "closed".to_owned() })?
     }
 
-    /// An id that no space ever had; [`crate::Operation::CreateSpace`] makes the space.
+    /// An id that no space ever had; [`crate::Operation::CreateSpace`] makes the space, or is refused
+    /// when all ids are used up.
     pub fn reserve_space(&self) -> SpaceId {
-        SpaceId(self.inner.next_space.fetch_add(1, Ordering::Relaxed))
+        let next = |id: u32| Some(id.saturating_add(1));
+        let reserved =
+            self.inner.next_space.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        SpaceId(reserved.unwrap_or(SPACE_NONE.0))
     }
 
     /// Sequences a batch and returns when it is durable and visible, one outcome an operation.

@@ -1,10 +1,13 @@
 //! Which operations may stand together in a batch.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::executor::block_on;
+use storage_engine::media::Media;
 use storage_engine::*;
 
-use crate::subject::{Subject, data};
+use crate::subject::{Kind, Subject, data, open_on};
 
 /// What an operation does, to the name `k` of a space or to the space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +137,34 @@ fn the_root_space_stays() {
     }
     subject.put(ROOT_SPACE, "k", Keep::Null, data(1, 10));
     subject.verify().unwrap();
+}
+
+#[test]
+fn space_ids_end_and_never_begin_again() {
+    let mut subject = Subject::simulated(1);
+    let create = |subject: &Subject, space| {
+        let operations = vec![Operation::CreateSpace(space)];
+        block_on(subject.engine().commit(Batch { conditions: vec![], operations }))
+    };
+    create(&subject, SpaceId(u32::MAX - 2)).unwrap();
+    subject.engine().checkpoint().unwrap();
+    for _ in 0..2 {
+        let media = subject.media().restart();
+        let (environment, media) = (Arc::clone(&subject.environment), Arc::new(media));
+        let engine = Some(open_on(&environment, Arc::clone(&media) as Arc<dyn Media>).unwrap());
+        let reference = subject.reference.clone();
+        subject = Subject { environment, kind: Kind::Simulated(media), engine, reference };
+        let last = subject.engine().reserve_space();
+        assert!(last >= SpaceId(u32::MAX - 1), "{last}");
+        if last == SpaceId(u32::MAX - 1) {
+            create(&subject, last).unwrap();
+        }
+        for _ in 0..3 {
+            let none = subject.engine().reserve_space();
+            let refused = create(&subject, none);
+            assert!(is_invalid(&refused), "{none}: {refused:?}");
+        }
+    }
 }
 
 #[test]

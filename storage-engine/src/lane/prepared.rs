@@ -15,7 +15,7 @@ use crate::engine::Inner;
 use crate::entry::{Body, Entry, Location, Stamp};
 use crate::error::{Error, Result, Shortage};
 use crate::format::{BlobPlace, PutHead, RecordBody, encode_body};
-use crate::id::{BlobId, ROOT_SPACE, SpaceId};
+use crate::id::{BlobId, ROOT_SPACE, SPACE_NONE, SpaceId};
 use crate::journal::Journal;
 use crate::limits::{BATCH_OPERATIONS_MAX, META_BYTES_MAX, NAME_BYTES_MAX};
 use crate::lock::Lock;
@@ -162,6 +162,9 @@ impl Inner {
             Operation::SetLock(set) => {
                 check_name(&set.name)?;
                 Ok(Prepared::SetLock(set))
+            }
+            Operation::CreateSpace(SPACE_NONE) => {
+                Err(Error::Invalid("the store has no space ids left".to_owned()))
             }
             Operation::CreateSpace(space) => {
                 let store = &self.zones.store;
