@@ -3,6 +3,11 @@
 //! A batch is atomic: all of its operations become durable and visible at one moment, or none do.
 //! Its conditions are decided at the moment it gets its place in the order, by the one owner of
 //! that order, so that of two writers with the same condition exactly one wins.
+//!
+//! What a batch may do is decided on what was there before it, so its operations must not meet: at most
+//! one on a name (all of its versions count as one), at most one on a space, and none on a name of a
+//! space that the same batch makes, drops or clears. A batch in which two meet is refused as
+//! [`Error::Invalid`](crate::Error::Invalid) before it waits.
 
 use bytes::Bytes;
 
@@ -16,7 +21,7 @@ use crate::value::Value;
 pub struct Batch {
     /// What must hold when the batch is sequenced.
     pub conditions: Vec<Condition>,
-    /// What then happens, in order. At most one operation a name.
+    /// What then happens, in order. No two may be about the same name or space.
     pub operations: Vec<Operation>,
 }
 
@@ -116,7 +121,9 @@ pub enum Content {
     },
 }
 
-/// New metadata for an existing version.
+/// New metadata for an existing version. Refused when `entry` or `value` has another length or other
+/// blobs than the version; a value that lies in its record must be the one from the version's record,
+/// as nothing else knows its bytes.
 #[derive(Debug)]
 pub struct Rewrite {
     /// Where.

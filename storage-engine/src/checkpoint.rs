@@ -26,6 +26,8 @@ use crate::zone::{Claim, Zone};
 
 /// Versions written under one read lock.
 const RUN_VERSIONS: usize = 2048;
+/// A block is about half as long, and in small zones less.
+const BLOCK_BYTES: usize = 1 << 20;
 /// Blobs written under one read lock.
 const RUN_BLOBS: usize = 4096;
 
@@ -97,8 +99,12 @@ impl Inner {
                 .collect();
             (spaces, self.time_ms())
         };
-        for part in spaces.chunks(RUN_VERSIONS) {
+        let mut rest = spaces.as_slice();
+        while !rest.is_empty() {
+            let sizes = rest.iter().map(|(_, wrapped)| 6 + wrapped.len());
+            let (part, left) = rest.split_at(fitting(sizes, writer.body_wanted()));
             writer.block(BlockKind::Spaces, writer.lsn, &encode_spaces(part))?;
+            rest = left;
         }
         for space in std::iter::once(ROOT_SPACE).chain(spaces.iter().map(|(id, _)| *id)) {
             self.write_names(writer, space)?;
@@ -107,6 +113,10 @@ impl Inner {
         // Durable before the end is written: a damaged checkpoint with an end was whole once.
         for zone in &writer.zones {
             self.zones.sync(zone)?;
+        }
+        // A lane that panicked may have left half a batch in the index.
+        if let Some(reason) = self.stopped() {
+            return Err(Error::Stopped { reason });
         }
         let end = CheckpointEnd {
             lsn: writer.lsn,
@@ -159,18 +169,12 @@ impl Inner {
             };
             let Some((last, _)) = run.last() else { return Ok(()) };
             from = BlobId(last.0 + 1);
-            let limit = writer.body_max() / 2;
-            let (mut part, mut bytes) = (Vec::new(), 0);
-            for (id, place) in run {
-                bytes += 44 + place.extents.len() * 16;
-                part.push((id, place));
-                if bytes >= limit {
-                    writer.block(BlockKind::Blobs, writer.lsn, &encode_blobs(&part))?;
-                    (part, bytes) = (Vec::new(), 0);
-                }
-            }
-            if !part.is_empty() {
-                writer.block(BlockKind::Blobs, writer.lsn, &encode_blobs(&part))?;
+            let mut rest = run.as_slice();
+            while !rest.is_empty() {
+                let sizes = rest.iter().map(|(_, place)| 36 + place.extents.len() * 16);
+                let (part, left) = rest.split_at(fitting(sizes, writer.body_wanted()));
+                writer.block(BlockKind::Blobs, writer.lsn, &encode_blobs(part))?;
+                rest = left;
             }
             self.yield_to_foreground();
         }
@@ -178,9 +182,11 @@ impl Inner {
 }
 
 impl Writer<'_> {
-    fn body_max(&self) -> usize {
+    /// Bytes of a block's body, unless one thing alone has more: half a zone at most, so that nothing
+    /// is too much beside the names in its head.
+    fn body_wanted(&self) -> usize {
         let zone = (self.inner.zones.zone_bytes() - ZONE_DATA_OFFSET) as usize;
-        zone.min(1 << 20) - CHECKPOINT_BLOCK_HEADER_BYTES
+        zone.min(BLOCK_BYTES) / 2
     }
 
     /// A run of versions, in as many blocks as it needs.
@@ -191,17 +197,10 @@ impl Writer<'_> {
         as_of: Lsn,
         versions: &[NamedVersion],
     ) -> Result<()> {
-        let limit = self.body_max() / 2;
         let mut rest = versions;
         loop {
-            let (mut count, mut bytes) = (0, 0);
-            while let Some(version) = rest.get(count) {
-                bytes += 96 + version.name.len() + version.entry.body.blobs().len() * 8;
-                count += 1;
-                if bytes >= limit {
-                    break;
-                }
-            }
+            let size = |v: &NamedVersion| 76 + v.name.len() + v.entry.body.blobs().len() * 8;
+            let count = fitting(rest.iter().map(size), self.body_wanted());
             let (part, left) = rest.split_at(count);
             let part_bound = match (left.is_empty(), part.last()) {
                 (false, Some(last)) => Some(last.name.as_slice()),
@@ -249,6 +248,16 @@ impl Writer<'_> {
         self.offset += padded;
         Ok(())
     }
+}
+
+/// How many of the things that take so many bytes go into one block: as many as fit, and one.
+fn fitting(sizes: impl ExactSizeIterator<Item = usize>, wanted: usize) -> usize {
+    let (all, mut bytes) = (sizes.len(), 0);
+    let fit = sizes.take_while(|size| {
+        bytes += size;
+        bytes <= wanted
+    });
+    fit.count().max(1).min(all)
 }
 
 /// A block of a checkpoint, found by its header.
@@ -307,7 +316,7 @@ impl Outline {
         Start {
             zone: Some(self.end.replay_zone),
             offset: u64::from(self.end.replay_offset),
-            lsn: Lsn(self.end.lsn.0 + 1),
+            lsn: self.end.lsn.next(),
             time_ms: self.end.time_ms,
         }
     }
@@ -445,6 +454,28 @@ impl Loader {
         if let Some(held) = index.spaces.get_mut(&self.space) {
             held.current.fill(self.current);
             held.history.fill(self.history);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_takes_what_fits_and_at_least_one_thing() {
+        let cases: [(&[usize], usize); 7] = [
+            (&[], 0),
+            (&[1], 1),
+            (&[500], 1),
+            (&[500, 1], 1),
+            (&[60, 40], 2),
+            // What would not fit behind others begins the next block.
+            (&[99, 500], 1),
+            (&[50, 50, 1], 2),
+        ];
+        for (sizes, count) in cases {
+            assert_eq!(fitting(sizes.iter().copied(), 100), count, "{sizes:?}");
         }
     }
 }

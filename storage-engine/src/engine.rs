@@ -20,13 +20,13 @@ use crate::entry::Entry;
 use crate::environment::Environment;
 use crate::error::{Corruption, Error, Missing, Result, Shortage};
 use crate::format::{ZoneClass, ZoneHeader};
-use crate::id::{Lsn, SpaceId, ZoneId};
+use crate::id::{Lsn, SPACE_NONE, SpaceId, ZoneId};
 use crate::index::Index;
 use crate::journal::replay::{FoundCheckpoint, recover};
 use crate::journal::{Journal, Position};
 use crate::lane::Lane;
 use crate::lock::Lock;
-use crate::media::Media;
+use crate::media::{Media, check_zone_bytes};
 use crate::options::Options;
 use crate::queue::{Pending, Queue, Reply};
 use crate::scan::{Scan, ScanPage, VersionScan};
@@ -87,6 +87,8 @@ impl Engine {
         master: Arc<dyn MasterKey>,
         options: Options,
     ) -> Result<Self> {
+        check_zone_bytes(media.zone_bytes())?;
+        let options = options.within_zones_of(media.zone_bytes());
         let started = environment.monotonic();
         let root = take_ownership(environment.as_ref(), media.as_ref(), master.as_ref())?;
         let recovered =
@@ -170,9 +172,13 @@ impl Engine {
         finished.await.map_err(|_| Error::Stopped { reason: "closed".to_owned() })?
     }
 
-    /// An id that no space ever had; [`crate::Operation::CreateSpace`] makes the space.
+    /// An id that no space ever had; [`crate::Operation::CreateSpace`] makes the space, or is refused
+    /// when all ids are used up.
     pub fn reserve_space(&self) -> SpaceId {
-        SpaceId(self.inner.next_space.fetch_add(1, Ordering::Relaxed))
+        let next = |id: u32| Some(id.saturating_add(1));
+        let reserved =
+            self.inner.next_space.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        SpaceId(reserved.unwrap_or(SPACE_NONE.0))
     }
 
     /// Sequences a batch and returns when it is durable and visible, one outcome an operation.

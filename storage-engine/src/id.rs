@@ -38,5 +38,18 @@ id! {
     BlobId(u64)
 }
 
+impl Lsn {
+    /// The one behind it.
+    pub(crate) fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// The last epoch: a blob id has no room for a later one.
+pub(crate) const EPOCH_MAX: Epoch = Epoch((1 << 24) - 1);
+
+/// Never made: it says that there are no space ids left.
+pub(crate) const SPACE_NONE: SpaceId = SpaceId(u32::MAX);
+
 /// The space that holds the engine owner's own records; it always exists.
 pub const ROOT_SPACE: SpaceId = SpaceId(0);

@@ -230,7 +230,7 @@ impl Inner {
         let covered = self.checkpoints.lock().last().map_or(Lsn(0), |newest| newest.lsn);
         let tail = JournalTail {
             bytes: self.counters.tail_bytes(),
-            records: next_lsn.0.saturating_sub(covered.0 + 1),
+            records: next_lsn.0.saturating_sub(covered.next().0),
         };
         tail.is_worth_a_checkpoint(versions as u64, self.options.checkpoint_bytes)
     }

@@ -4,6 +4,9 @@
 //! sequence → durable → publish to the index → acknowledge. One group is in flight at a time. A batch
 //! that names something an earlier batch of the same group changes waits for the next group, so every
 //! decision is made on durable state alone and no overlay exists.
+//!
+//! A lane that panics stops the engine before anybody else can use what it left half done, and every
+//! batch is answered.
 
 mod planner;
 mod prepared;
@@ -40,6 +43,7 @@ impl Lane {
     /// Sequences, writes and publishes one group. Answers the batches that wait for the next one, in
     /// order.
     pub(crate) fn run(&mut self, inner: &Inner, queue: Vec<Pending>) -> Vec<Pending> {
+        let _guard = StopOnPanic(inner);
         if let Some(reason) = inner.stopped() {
             for pending in queue {
                 answer(pending.reply, Err(Error::Stopped { reason: reason.clone() }));
@@ -85,6 +89,7 @@ impl Lane {
 
     /// Writes an empty batch: it says that all before it is durable.
     pub(crate) fn stamp(&mut self, inner: &Inner) -> Result<()> {
+        let _guard = StopOnPanic(inner);
         self.journal.advance_time(inner.environment.now_ms());
         let mut group = Group::new(self.journal.next_lsn(), std::mem::take(&mut self.spare));
         self.journal.write(&inner.zones, &mut group, Claim::Vital, &mut |_| Ok(()))?;
@@ -108,6 +113,8 @@ impl Lane {
         let mut replies = Vec::with_capacity(planned.len());
         {
             let mut index = inner.index.write();
+            // Dropped before the index is free again: no checkpoint of half a batch is finished.
+            let _guard = StopOnPanic(inner);
             for mut plan in planned {
                 for mut change in plan.changes.drain(..) {
                     change.settle_at(at.0, at.1);
@@ -121,6 +128,17 @@ impl Lane {
         inner.counters.note_group(count, bytes);
         for (reply, outcomes) in replies {
             answer(reply, Ok(outcomes));
+        }
+    }
+}
+
+/// Stops the engine when its thread panics.
+pub(crate) struct StopOnPanic<'a>(pub(crate) &'a Inner);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop("the commit lane panicked".to_owned());
         }
     }
 }

@@ -11,8 +11,13 @@ pub const BLOBS_MAX: usize = 10_000;
 /// Plaintext bytes under one authentication tag: small enough for a ranged read, large enough for
 /// the cipher's full speed.
 pub const CHUNK_BYTES: usize = 64 * 1024;
-/// One blob: 5 GiB is the largest S3 part; the tag table of one fits the smallest zone.
+/// One blob: 5 GiB is the largest S3 part. Its tags, 1.25 MiB, lie in one zone: where zones are
+/// smaller, so are the blobs they take.
 pub const BLOB_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+/// Smallest zone: one record, or one block of a checkpoint, must fit.
+pub const ZONE_BYTES_MIN: u64 = 64 * 1024;
+/// Largest zone: an offset is 32 bits, and a zone is the unit of reclaim.
+pub const ZONE_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 /// One device write of a streaming value.
 pub const WRITE_BYTES: usize = 1024 * 1024;
 /// Memory in which all streaming values together are sealed: one write for each of 128 streams, or

@@ -1,11 +1,15 @@
 //! Decisions an operator can make about a store when opening it.
 
+use crate::format::ZONE_DATA_OFFSET;
+use crate::limits::INLINE_BYTES_MAX;
+
 /// Options of [`crate::Engine::open`].
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Reclaim, scrub and timed checkpoints run in the background.
     pub background: bool,
-    /// Values up to this length live in the journal; at most [`crate::limits::INLINE_BYTES_MAX`].
+    /// Values up to this length live in the journal; at most [`crate::limits::INLINE_BYTES_MAX`], and
+    /// half a zone.
     pub inline_bytes: usize,
     /// Journal bytes since the last checkpoint after which the next one is written; caps recovery.
     pub checkpoint_bytes: u64,
@@ -20,11 +24,20 @@ pub struct Options {
     pub write_buffer_bytes: usize,
 }
 
+impl Options {
+    /// The options as zones of this size allow them: a record with its value fits one.
+    pub(crate) fn within_zones_of(self, zone_bytes: u64) -> Self {
+        let half = zone_bytes.saturating_sub(ZONE_DATA_OFFSET) / 2;
+        let inline_bytes = self.inline_bytes.min(INLINE_BYTES_MAX);
+        Self { inline_bytes: inline_bytes.min(usize::try_from(half).unwrap_or(usize::MAX)), ..self }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             background: true,
-            inline_bytes: crate::limits::INLINE_BYTES_MAX,
+            inline_bytes: INLINE_BYTES_MAX,
             checkpoint_bytes: 256 * 1024 * 1024,
             background_bytes_per_s: 64 * 1024 * 1024,
             scrub_days: 14,

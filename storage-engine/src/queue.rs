@@ -37,7 +37,8 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct Waiting {
     batches: VecDeque<Pending>,
-    closed: bool,
+    /// Why no more are taken.
+    closed: Option<String>,
 }
 
 /// How long to wait for batches that are known to be coming: for as many as came of late, and only
@@ -58,9 +59,8 @@ impl Queue {
         let mut waiting = self.waiting.lock();
         for pending in batches {
             // A caller that went away needs no answer.
-            if waiting.closed {
-                let closed = Error::Stopped { reason: "the engine is closed".to_owned() };
-                drop(pending.reply.send(Err(closed)));
+            if let Some(reason) = waiting.closed.clone() {
+                drop(pending.reply.send(Err(Error::Stopped { reason })));
             } else if waiting.batches.len() >= QUEUE_BATCHES_MAX {
                 drop(pending.reply.send(Err(Error::Busy(Shortage::Queue))));
             } else {
@@ -73,8 +73,20 @@ impl Queue {
 
     /// Takes no more batches; what waits is still handed out.
     pub(crate) fn close(&self) {
-        self.waiting.lock().closed = true;
+        self.waiting.lock().closed.get_or_insert_with(|| "the engine is closed".to_owned());
         self.changed.notify_all();
+    }
+
+    /// Takes no more batches, and answers those that wait: nobody will come for them.
+    pub(crate) fn abandon(&self, reason: &str) {
+        let abandoned = {
+            let mut waiting = self.waiting.lock();
+            waiting.closed = Some(reason.to_owned());
+            std::mem::take(&mut waiting.batches)
+        };
+        for pending in abandoned {
+            drop(pending.reply.send(Err(Error::Stopped { reason: reason.to_owned() })));
+        }
     }
 
     /// All that waits, behind what was deferred, once there is anything; none when it is closed and
@@ -83,7 +95,7 @@ impl Queue {
         let mut group = deferred;
         let mut waiting = self.waiting.lock();
         while waiting.batches.is_empty() && group.is_empty() {
-            if waiting.closed {
+            if waiting.closed.is_some() {
                 return None;
             }
             self.changed.wait(&mut waiting);
@@ -101,7 +113,7 @@ impl Queue {
         loop {
             let arrived = have + waiting.batches.len();
             let now = linger.environment.monotonic();
-            if arrived >= linger.company || waiting.closed || now >= until {
+            if arrived >= linger.company || waiting.closed.is_some() || now >= until {
                 return;
             }
             self.changed.wait_for(waiting, until - now);

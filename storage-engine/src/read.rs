@@ -133,7 +133,7 @@ pub struct ValueReader {
 enum Source {
     Done,
     Inline { value: Value, at: Location, range: Range<u64> },
-    Blobs { segments: VecDeque<Segment>, open: Option<OpenBlob> },
+    Blobs { segments: VecDeque<Segment>, open: Option<Box<OpenBlob>> },
 }
 
 /// The part of one blob that a reader wants.
@@ -313,7 +313,7 @@ impl Inner {
         &self,
         key: &SpaceKey,
         segment: &mut Segment,
-        open: &mut Option<OpenBlob>,
+        open: &mut Option<Box<OpenBlob>>,
     ) -> Result<Bytes> {
         let chunk_bytes = CHUNK_BYTES as u64;
         let first = segment.range.start / chunk_bytes;
@@ -372,7 +372,7 @@ impl Inner {
         &self,
         key: &SpaceKey,
         segment: &Segment,
-        open: &'a mut Option<OpenBlob>,
+        open: &'a mut Option<Box<OpenBlob>>,
         chunks: Range<u64>,
     ) -> Result<&'a OpenBlob> {
         let held = open.take().filter(|held| {
@@ -391,7 +391,8 @@ impl Inner {
                 let offset = u64::from(segment.place.tags.offset) + chunks.start * TAG_BYTES as u64;
                 let run = Run { zone: segment.place.tags.zone, offset, into: 0..len };
                 let tags = self.read_runs(vec![0; len], &[run]).await?;
-                OpenBlob { blob: segment.piece.blob, cipher, tags, first_tag: chunks.start }
+                let blob = segment.piece.blob;
+                Box::new(OpenBlob { blob, cipher, tags, first_tag: chunks.start })
             }
         };
         Ok(open.insert(held))

@@ -89,7 +89,7 @@ pub fn check(media: &dyn Media, master: &dyn MasterKey) -> Result<CheckReport> {
                 let later =
                     journal.filter(|h| (h.first_lsn, h.zone) > (header.first_lsn, header.zone));
                 let next = later.map(|h| h.first_lsn).min().unwrap_or(end);
-                let reaches = if next.0 > needed_from.0 + 1 { next } else { Lsn(0) };
+                let reaches = if next > needed_from.next() { next } else { Lsn(0) };
                 check_journal(media, header, end, reaches, &mut report)?;
             }
             // Checked whole below.
@@ -132,8 +132,8 @@ impl Inner {
         }
         match zone.class {
             ZoneClass::Journal => {
-                let end = Lsn(zone.last_lsn.load(Ordering::Acquire) + 1);
-                let needed = end.0 > self.journal_not_needed_to().0 + 1;
+                let end = Lsn(zone.last_lsn.load(Ordering::Acquire)).next();
+                let needed = end > self.journal_not_needed_to().next();
                 let reaches = if needed { end } else { Lsn(0) };
                 if let Some(header) = &header {
                     check_journal(media, header, end, reaches, &mut report)?;
@@ -258,7 +258,7 @@ fn check_journal(
         }
         previous = crc;
         offset += header.padded_bytes();
-        reached = Lsn(header.first_lsn.0 + u64::from(header.records));
+        reached = header.end_lsn();
     }
     if reached < reaches {
         report.corruptions.push(Corruption {

@@ -539,10 +539,9 @@ impl Inner {
     /// An id that no blob ever had.
     pub(crate) fn next_blob(&self) -> Result<BlobId> {
         let counter = self.blob_counter.fetch_add(1, Ordering::Relaxed);
-        let (epoch, counter_max) = (u64::from(self.zones.epoch.0), 1 << 40);
-        if counter >= counter_max || epoch >= 1 << 24 {
+        if counter >= 1 << 40 {
             return Err(Error::Invalid("blob ids of this epoch are used up".to_owned()));
         }
-        Ok(BlobId(epoch << 40 | counter))
+        Ok(BlobId(u64::from(self.zones.epoch.0) << 40 | counter))
     }
 }

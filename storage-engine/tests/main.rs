@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
+mod batches;
 mod behaviour;
 mod contract;
 mod crash;
@@ -13,6 +14,7 @@ mod format;
 mod golden;
 mod headers;
 mod model;
+mod panics;
 mod planted;
 mod recovery;
 mod reference;
@@ -20,3 +22,4 @@ mod seals;
 mod subject;
 mod upkeep;
 mod workload;
+mod zones;

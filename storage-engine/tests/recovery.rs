@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::executor::block_on;
-use storage_engine::format::{ZONE_DATA_OFFSET, ZoneClass, ZoneHeader};
-use storage_engine::media::{Media, SECTOR_BYTES, SimMedia, Survival};
+use storage_engine::format::{Root, ZONE_DATA_OFFSET, ZoneClass, ZoneHeader};
+use storage_engine::media::{Media, SECTOR_BYTES, SimEnvironment, SimMedia, Survival};
 use storage_engine::*;
 
 use crate::reference::{Change, Plan};
-use crate::subject::{Subject, ZONE_BYTES, data, master, options, verify};
+use crate::subject::{Subject, ZONE_BYTES, data, master, open_on, options, verify};
 
 /// A name that takes much room in whatever holds it.
 fn long_name(nth: u64, len: usize) -> String {
@@ -122,6 +122,39 @@ fn a_lost_block_anywhere_in_a_checkpoint_costs_a_longer_replay_only() {
         }
     }
     assert!(lost > 4, "{lost} blocks");
+}
+
+#[test]
+fn a_store_that_has_no_epoch_or_zone_ids_left_is_refused_and_left_as_it_is() {
+    let last_epoch = (1 << 24) - 1;
+    for (epoch, zone_ids_end, opens) in [
+        (last_epoch - 1, 5_000, true),
+        (last_epoch, 5_000, false),
+        (u32::MAX, 5_000, false),
+        (7, u32::MAX - 1024, true),
+        (7, u32::MAX - 1023, false),
+        (7, u32::MAX, false),
+    ] {
+        let mut subject = Subject::simulated(13);
+        subject.put(ROOT_SPACE, "k", Keep::Null, data(1, 5_000));
+        let reference = subject.reference.clone();
+        let media = subject.media().restart();
+        let root = Root::decode(&media.root().unwrap().unwrap()).unwrap();
+        let epoch = Epoch(epoch);
+        let root = Root { epoch, zone_ids_end, ..root };
+        media.replace_root(epoch, &root.encode()).unwrap();
+        let (media, before) = (Arc::new(media.restart()), root.encode());
+        let environment = Arc::new(SimEnvironment::new(1));
+        let opened = open_on(&environment, Arc::clone(&media) as Arc<dyn Media>);
+        let told = format!("epoch {epoch}, zone ids to {zone_ids_end}");
+        if opens {
+            verify(&opened.unwrap(), &reference).unwrap_or_else(|what| panic!("{told}: {what}"));
+        } else {
+            assert!(matches!(opened, Err(Error::Stopped { .. })), "{told}");
+            assert_eq!(media.root().unwrap().unwrap(), before, "{told}");
+            assert_eq!(media.changes(), 0, "{told}");
+        }
+    }
 }
 
 fn header_of(media: &SimMedia, zone: ZoneId) -> Option<ZoneHeader> {

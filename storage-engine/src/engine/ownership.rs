@@ -4,10 +4,10 @@ use crate::cipher::{MasterKey, SpaceKey, space_context};
 use crate::environment::Environment;
 use crate::error::{Corruption, Error, Result};
 use crate::format::Root;
-use crate::id::{Epoch, ROOT_SPACE};
+use crate::id::{EPOCH_MAX, Epoch, ROOT_SPACE};
 use crate::journal::replay::read_header;
 use crate::media::Media;
-use crate::zone::ZONE_IDS_STEP;
+use crate::zone::{ZONE_IDS_STEP, zone_ids_end};
 
 /// Reads or makes the root object and raises the epoch: from here on every earlier owner is fenced.
 pub(crate) fn take_ownership(
@@ -20,8 +20,8 @@ pub(crate) fn take_ownership(
             let held = read_root(&bytes)?;
             // The key is tried before anything is changed.
             SpaceKey::open(master, &held.key, &space_context(&held.store, ROOT_SPACE))?;
-            let epoch = Epoch(held.epoch.0 + 1);
-            let zone_ids_end = held.zone_ids_end.saturating_add(ZONE_IDS_STEP);
+            let epoch = next_epoch(held.epoch)?;
+            let zone_ids_end = zone_ids_end(held.zone_ids_end)?;
             Root { epoch, zone_ids_end, ..held }
         }
         None => {
@@ -42,6 +42,14 @@ pub(crate) fn take_ownership(
     };
     media.replace_root(root.epoch, &root.encode())?;
     Ok(root)
+}
+
+fn next_epoch(held: Epoch) -> Result<Epoch> {
+    if held >= EPOCH_MAX {
+        let reason = "the store was opened as often as it can be: copy it to a new one".to_owned();
+        return Err(Error::Stopped { reason });
+    }
+    Ok(Epoch(held.0 + 1))
 }
 
 /// Errs when zones are in use: they belong to a store whose root object is gone.

@@ -7,11 +7,22 @@ use std::time::Duration;
 
 use super::Inner;
 use crate::error::{Error, Result};
+use crate::lane::StopOnPanic;
 use crate::queue::Linger;
 use crate::zone::Zone;
 
 /// Zones to sync, and whom to tell.
 pub(super) type DataSyncRequest = (Vec<Arc<Zone>>, mpsc::Sender<Result<()>>);
+
+/// Answers what waits for the lane when it has ended, however that came.
+struct LaneEnd<'a>(&'a Inner);
+
+impl Drop for LaneEnd<'_> {
+    fn drop(&mut self) {
+        let reason = self.0.stopped().unwrap_or_else(|| "the engine is closed".to_owned());
+        self.0.queue.abandon(&reason);
+    }
+}
 
 impl Inner {
     /// Starts the lane, the data sync beside it and the keeper, unless all work is done inline.
@@ -67,6 +78,8 @@ impl Inner {
     }
 
     fn run_lane(&self) {
+        let _end = LaneEnd(self);
+        let _guard = StopOnPanic(self);
         let mut deferred = Vec::new();
         let mut linger = Linger {
             environment: self.environment.as_ref(),

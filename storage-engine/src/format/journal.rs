@@ -102,6 +102,11 @@ impl BatchHeader {
         Ok((header, crc))
     }
 
+    /// LSN of the record behind its last.
+    pub fn end_lsn(&self) -> Lsn {
+        Lsn(self.first_lsn.0.saturating_add(self.records.into()))
+    }
+
     /// Bytes the batch takes in the zone, padding included.
     pub fn padded_bytes(&self) -> u64 {
         (BATCH_HEADER_BYTES as u64 + u64::from(self.len))

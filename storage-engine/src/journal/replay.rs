@@ -386,7 +386,7 @@ impl<'a> Replay<'a> {
     }
 
     fn create_space(&mut self, space: SpaceId, wrapped: &[u8]) -> Result<()> {
-        self.next_space = self.next_space.max(space.0 + 1);
+        self.next_space = self.next_space.max(space.0.saturating_add(1));
         if self.index.spaces.contains_key(&space) {
             return Ok(());
         }

@@ -153,7 +153,7 @@ impl TailReader<'_> {
             take_records(run, &batch, records)?;
             let header = batch.header;
             at.offset += header.padded_bytes();
-            at.lsn = Lsn(at.lsn.0 + u64::from(header.records));
+            at.lsn = header.end_lsn();
             at.previous_crc = Some(batch.crc);
             found.records += u64::from(header.records);
             found.bytes += header.padded_bytes();
@@ -236,35 +236,21 @@ impl TailReader<'_> {
     /// not a torn tail.
     fn refuse_hole(&self, end: Place) -> Result<()> {
         let Place { zone, offset, lsn, .. } = end;
-        let salt = self.root.salt();
-        let mut at = offset;
-        let mut buffer = vec![0; WINDOW_BYTES];
-        while at + SECTOR_BYTES <= self.media.zone_bytes() {
-            let len = (self.media.zone_bytes() - at).min(WINDOW_BYTES as u64) as usize;
-            let window = buffer.get_mut(..len).unwrap_or_default();
-            self.media.read(zone, at, window)?;
-            for (ordinal, sector) in window.chunks(SECTOR_BYTES as usize).enumerate() {
-                let Ok((header, _)) = read_batch_header(sector, salt) else { continue };
-                // An empty batch takes no LSN, so one of the same LSN behind it is later, too.
-                let is_behind = at > offset || ordinal > 0;
-                let is_later = header.first_lsn > lsn || (is_behind && header.first_lsn == lsn);
-                if header.zone == zone && is_later {
-                    return Err(Error::Corrupt(Corruption {
-                        zone: Some(zone),
-                        offset,
-                        what: "journal batch",
-                        expected: format!("a batch of LSN {lsn}"),
-                        found: format!(
-                            "no valid batch, yet LSN {} follows at {}",
-                            header.first_lsn,
-                            at + ordinal as u64 * SECTOR_BYTES
-                        ),
-                    }));
-                }
+        let mut later = None;
+        for_each_batch_header(self.media, self.root, zone, offset, &mut |at, header| {
+            // An empty batch takes no LSN, so one of the same LSN behind it is later, too.
+            if header.first_lsn > lsn || (at > offset && header.first_lsn == lsn) {
+                later.get_or_insert((at, header.first_lsn));
             }
-            at += len as u64;
-        }
-        Ok(())
+        })?;
+        let Some((at, later)) = later else { return Ok(()) };
+        Err(Error::Corrupt(Corruption {
+            zone: Some(zone),
+            offset,
+            what: "journal batch",
+            expected: format!("a batch of LSN {lsn}"),
+            found: format!("no valid batch, yet LSN {later} follows at {at}"),
+        }))
     }
 
     /// True when all that the steps place in other zones can be read back as it was written.
@@ -385,6 +371,35 @@ pub(crate) fn read_batch_header(data: &[u8], salt: u32) -> Result<(BatchHeader, 
         *data.first_chunk().ok_or(Malformed::new("batch header length"))?;
     salt_header(&mut header, salt);
     BatchHeader::decode(&header)
+}
+
+/// Visits what looks like the beginning of a batch that was written for this zone, in order, from
+/// `offset` on.
+pub(super) fn for_each_batch_header(
+    media: &dyn Media,
+    root: &Root,
+    zone: ZoneId,
+    offset: u64,
+    visit: &mut dyn FnMut(u64, BatchHeader),
+) -> Result<()> {
+    let salt = root.salt();
+    let mut buffer = vec![0; WINDOW_BYTES];
+    let mut at = offset;
+    while at < media.zone_bytes() {
+        let len = (media.zone_bytes() - at).min(WINDOW_BYTES as u64) as usize;
+        let window = buffer.get_mut(..len).unwrap_or_default();
+        media.read(zone, at, window)?;
+        let sectors = window.chunks(SECTOR_BYTES as usize);
+        for (offset, sector) in (at..).step_by(SECTOR_BYTES as usize).zip(sectors) {
+            if let Ok((header, _)) = read_batch_header(sector, salt)
+                && header.zone == zone
+            {
+                visit(offset, header);
+            }
+        }
+        at += len as u64;
+    }
+    Ok(())
 }
 
 /// True when every extent of a blob has the checksum it should have.

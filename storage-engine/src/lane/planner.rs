@@ -222,8 +222,15 @@ impl<'a> Planner<'a> {
             }
             Prepared::Rewrite { space, name, entry, .. } => {
                 self.space(*space)?;
-                let found = self.index.by_sequence(*space, name, entry.sequence);
-                found.map(Some).ok_or(Error::NotFound(Missing::Version))
+                let found = self
+                    .index
+                    .by_sequence(*space, name, entry.sequence)
+                    .ok_or(Error::NotFound(Missing::Version))?;
+                // The record that is written must be of the value that the index goes on to count.
+                if (found.size, &found.body) != (entry.size, &entry.body) {
+                    return Err(Error::Invalid("a rewrite keeps the version's value".to_owned()));
+                }
+                Ok(Some(found))
             }
             Prepared::Remove(remove) => {
                 self.space(remove.space)?;

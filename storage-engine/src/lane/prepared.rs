@@ -1,5 +1,8 @@
 //! A batch before it waits for the lane: within the limits, values sealed, records encoded but for
 //! what depends on their place in the order.
+//!
+//! Invariant: no two operations of a batch meet in one name or space, so that each can be decided
+//! without the others.
 
 use std::sync::Arc;
 
@@ -12,7 +15,7 @@ use crate::engine::Inner;
 use crate::entry::{Body, Entry, Location, Stamp};
 use crate::error::{Error, Result, Shortage};
 use crate::format::{BlobPlace, PutHead, RecordBody, encode_body};
-use crate::id::{BlobId, ROOT_SPACE, SpaceId};
+use crate::id::{BlobId, ROOT_SPACE, SPACE_NONE, SpaceId};
 use crate::journal::Journal;
 use crate::limits::{BATCH_OPERATIONS_MAX, META_BYTES_MAX, NAME_BYTES_MAX};
 use crate::lock::Lock;
@@ -107,6 +110,7 @@ impl Inner {
         operations: Vec<Prepared>,
         claim: Claim,
     ) -> Result<Ready> {
+        refuse_meeting(&operations)?;
         let bytes = operations.iter().map(Prepared::bytes_max).sum();
         if bytes + crate::format::BATCH_HEADER_BYTES > Journal::group_bytes_max(&self.zones) {
             return Err(Error::Invalid("a batch must fit one zone".to_owned()));
@@ -141,6 +145,9 @@ impl Inner {
                     lock: self.index.read().locks.get(&entry.sequence).copied(),
                 };
                 let value = rewrite.value.stored();
+                if rewrite.value.size != entry.size || Body::of(&value) != entry.body {
+                    return Err(Error::Invalid("a rewrite keeps the version's value".to_owned()));
+                }
                 let name = rewrite.name;
                 let mut body = Vec::with_capacity(256 + meta.len());
                 let record = RecordBody::Rewrite { head, name: &name, meta: &meta, value };
@@ -156,12 +163,18 @@ impl Inner {
                 check_name(&set.name)?;
                 Ok(Prepared::SetLock(set))
             }
+            Operation::CreateSpace(SPACE_NONE) => {
+                Err(Error::Invalid("the store has no space ids left".to_owned()))
+            }
             Operation::CreateSpace(space) => {
                 let store = &self.zones.store;
                 let context = space_context(store, space);
                 let (key, wrapped) =
                     SpaceKey::create(self.environment.as_ref(), self.master.as_ref(), &context)?;
                 Ok(Prepared::CreateSpace { space, key: Arc::new(key), wrapped })
+            }
+            Operation::DropSpace(ROOT_SPACE) | Operation::ClearSpace(ROOT_SPACE) => {
+                Err(Error::Invalid("the root space cannot be dropped".to_owned()))
             }
             Operation::DropSpace(space) => Ok(Prepared::DropSpace(space)),
             Operation::ClearSpace(space) => Ok(Prepared::ClearSpace(space)),
@@ -220,6 +233,22 @@ impl Inner {
 }
 
 impl Prepared {
+    /// The name it is about, or the whole of a space; none when it is about a blob, of which the engine
+    /// moves one a batch.
+    fn target(&self) -> Option<(SpaceId, Option<&Bytes>)> {
+        match self {
+            Self::Put { space, name, .. }
+            | Self::Rewrite { space, name, .. }
+            | Self::MoveRecord { space, name, .. }
+            | Self::Remove(Remove { space, name, .. })
+            | Self::SetLock(SetLock { space, name, .. }) => Some((*space, Some(name))),
+            Self::CreateSpace { space, .. } | Self::DropSpace(space) | Self::ClearSpace(space) => {
+                Some((*space, None))
+            }
+            Self::MoveBlob { .. } => None,
+        }
+    }
+
     /// Bytes its records take at most.
     fn bytes_max(&self) -> usize {
         const FRAME: usize = 128;
@@ -235,6 +264,28 @@ impl Prepared {
             Self::DropSpace(_) | Self::ClearSpace(_) => FRAME,
             Self::MoveBlob { to, .. } => FRAME + to.extents.len() * 16,
             Self::MoveRecord { name, .. } => FRAME + name.len(),
+        }
+    }
+}
+
+/// Errs when two operations are about one name, or one is about the space of another.
+fn refuse_meeting(operations: &[Prepared]) -> Result<()> {
+    if operations.len() < 2 {
+        return Ok(());
+    }
+    let mut targets: Vec<_> = operations.iter().filter_map(Prepared::target).collect();
+    targets.sort_unstable();
+    // A space as a whole comes before its names.
+    let mut neighbours = targets.iter().zip(targets.iter().skip(1));
+    let meeting = neighbours
+        .find(|((space, name), next)| next.0 == *space && (name.is_none() || next.1 == *name));
+    match meeting {
+        None => Ok(()),
+        Some(((space, _), (_, Some(_)))) => Err(Error::Invalid(format!(
+            "two operations of a batch meet in a name of space {space}"
+        ))),
+        Some(((space, _), (_, None))) => {
+            Err(Error::Invalid(format!("two operations of a batch meet in space {space}")))
         }
     }
 }

@@ -41,10 +41,6 @@ use crate::id::{Epoch, ZoneId};
 pub use self::frame::ROOT_BYTES_MAX;
 pub use self::probe::{Probe, WriteCache};
 
-/// Smallest zone: a record of the largest inline value must fit.
-const ZONE_BYTES_MIN: u64 = 64 * 1024;
-/// Largest zone: an offset is 32 bits, and a zone is the unit of reclaim.
-const ZONE_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 /// Bounds of the zone size that is chosen by capacity: about a thousand zones.
 const CHOSEN_ZONE_BYTES: (u64, u64) = (16 * 1024 * 1024, 1024 * 1024 * 1024);
 const CHOSEN_ZONES: u64 = 1024;
@@ -478,7 +474,7 @@ fn device_zone_bytes(directory: &Directory, options: &FileMediaOptions) -> Resul
     if let Some(frame) = directory.read_framed(FrameKind::Device)? {
         let bytes = <[u8; 8]>::try_from(frame.payload.as_slice()).unwrap_or_default();
         let zone_bytes = u64::from_le_bytes(bytes);
-        check_zone_bytes(zone_bytes)?;
+        super::check_zone_bytes(zone_bytes)?;
         return Ok(zone_bytes);
     }
     if !directory.zones()?.is_empty() {
@@ -497,7 +493,7 @@ fn device_zone_bytes(directory: &Directory, options: &FileMediaOptions) -> Resul
         }
         given => given,
     };
-    check_zone_bytes(zone_bytes)?;
+    super::check_zone_bytes(zone_bytes)?;
     let written = directory.write_framed(FrameKind::Device, Epoch(0), &zone_bytes.to_le_bytes());
     written.map_err(during("make a device"))?;
     Ok(zone_bytes)
@@ -507,17 +503,6 @@ fn chosen_zone_bytes(capacity_bytes: u64) -> u64 {
     let (min, max) = CHOSEN_ZONE_BYTES;
     let wanted = (capacity_bytes / CHOSEN_ZONES).clamp(min, max);
     1 << wanted.ilog2()
-}
-
-fn check_zone_bytes(zone_bytes: u64) -> Result<()> {
-    let fits = (ZONE_BYTES_MIN..=ZONE_BYTES_MAX).contains(&zone_bytes);
-    if !fits || !zone_bytes.is_multiple_of(SECTOR_BYTES) {
-        return Err(Error::Invalid(format!(
-            "a zone of {zone_bytes} bytes: it must be a multiple of {SECTOR_BYTES} \
-             between {ZONE_BYTES_MIN} and {ZONE_BYTES_MAX}"
-        )));
-    }
-    Ok(())
 }
 
 fn full(why: &'static str) -> Error {

@@ -21,8 +21,9 @@
 mod file;
 mod sim;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{Epoch, ZoneId};
+use crate::limits::{ZONE_BYTES_MAX, ZONE_BYTES_MIN};
 
 pub use file::{Durability, FileMedia, FileMediaOptions, Probe, ROOT_BYTES_MAX, WriteCache};
 pub use sim::{
@@ -76,6 +77,18 @@ pub trait Media: Send + Sync {
     fn counters(&self) -> MediaCounters;
     /// How a sync is made durable, for banners and metrics: `sync`, `device`, `none`, `simulated`.
     fn durability(&self) -> &'static str;
+}
+
+/// Errs when the engine cannot live in zones of this size.
+pub(crate) fn check_zone_bytes(zone_bytes: u64) -> Result<()> {
+    let fits = (ZONE_BYTES_MIN..=ZONE_BYTES_MAX).contains(&zone_bytes);
+    if !fits || !zone_bytes.is_multiple_of(SECTOR_BYTES) {
+        return Err(Error::Invalid(format!(
+            "a zone of {zone_bytes} bytes: it must be a multiple of {SECTOR_BYTES} \
+             between {ZONE_BYTES_MIN} and {ZONE_BYTES_MAX}"
+        )));
+    }
+    Ok(())
 }
 
 /// Totals since the medium was opened.

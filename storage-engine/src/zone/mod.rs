@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -26,6 +26,13 @@ const VITAL_ZONES: u64 = 2;
 
 /// Zone ids set aside at a time.
 pub(crate) const ZONE_IDS_STEP: u32 = 1024;
+
+/// The end of the zone ids that are set aside from `first` on.
+pub(crate) fn zone_ids_end(first: u32) -> Result<u32> {
+    first.checked_add(ZONE_IDS_STEP).ok_or_else(|| Error::Stopped {
+        reason: "the store has no zone ids left: copy it to a new one".to_owned(),
+    })
+}
 
 /// A zone in use. Holding one keeps it from being deleted.
 #[derive(Debug)]
@@ -62,6 +69,13 @@ struct Open {
     next: u64,
 }
 
+/// The root object, in which zone ids are set aside, and the next of them.
+#[derive(Debug)]
+struct Ids {
+    root: Root,
+    next: u32,
+}
+
 /// All zones of a device.
 pub(crate) struct Zones {
     pub(crate) media: Arc<dyn Media>,
@@ -69,10 +83,9 @@ pub(crate) struct Zones {
     pub(crate) epoch: Epoch,
     pub(crate) store: [u8; 16],
     pub(crate) salt: u32,
-    root: Mutex<Root>,
+    ids: Mutex<Ids>,
     map: RwLock<BTreeMap<ZoneId, Arc<Zone>>>,
     retiring: Mutex<Vec<Arc<Zone>>>,
-    next_id: AtomicU32,
     low_space: AtomicBool,
     data: Mutex<Option<Open>>,
     survivors: Mutex<Option<Open>>,
@@ -115,10 +128,9 @@ impl Zones {
             epoch,
             store,
             salt,
-            root: Mutex::new(root),
+            ids: Mutex::new(Ids { root, next: next_id }),
             map: RwLock::new(map),
             retiring: Mutex::default(),
-            next_id: AtomicU32::new(next_id),
             low_space: AtomicBool::new(false),
             data: Mutex::default(),
             survivors: Mutex::default(),
@@ -218,10 +230,12 @@ impl Zones {
         }
         let zone = Arc::new(Zone::found(&header, false));
         zone.reopen();
-        self.media.write(self.epoch, id, 0, &sectors)?;
-        zone.written.fetch_add(1, Ordering::Release);
+        if let Err(error) = self.write(&zone, 0, &sectors).and_then(|()| self.refresh_space()) {
+            // It was never in use: the next sweep deletes it.
+            self.retiring.lock().push(zone);
+            return Err(error);
+        }
         self.map.write().insert(id, Arc::clone(&zone));
-        self.refresh_space()?;
         Ok(zone)
     }
 
@@ -253,13 +267,14 @@ impl Zones {
     /// An id that no zone of this store ever had. Ids are set aside in the root object by the
     /// thousand, so that a crash forgets none that was used.
     fn next_id(&self) -> Result<ZoneId> {
-        let mut root = self.root.lock();
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        if id >= root.zone_ids_end {
-            let raised = Root { zone_ids_end: id.saturating_add(ZONE_IDS_STEP), ..root.clone() };
+        let mut ids = self.ids.lock();
+        let id = ids.next;
+        if id >= ids.root.zone_ids_end {
+            let raised = Root { zone_ids_end: zone_ids_end(id)?, ..ids.root.clone() };
             self.media.replace_root(self.epoch, &raised.encode())?;
-            *root = raised;
+            ids.root = raised;
         }
+        ids.next = id + 1;
         Ok(ZoneId(id))
     }
 
@@ -416,5 +431,57 @@ impl Zone {
     /// True when no more room is handed out and nothing in it is still to be committed.
     pub(crate) fn is_settled(&self) -> bool {
         self.closed.load(Ordering::Acquire) && self.reserved.load(Ordering::Acquire) == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::{Fault, Operation, SimEnvironment, SimMedia, SimOptions, Target};
+
+    fn zones(next_id: u32, zone_ids_end: u32) -> (Arc<SimMedia>, Zones) {
+        let media = Arc::new(SimMedia::new(&SimOptions::default()));
+        let (epoch, store, key) = (Epoch(1), [1; 16], Vec::new());
+        let root = Root { partitions: 1, epoch, store, created_ms: 0, zone_ids_end, key };
+        let environment = Arc::new(SimEnvironment::new(1));
+        let device = Arc::clone(&media) as Arc<dyn Media>;
+        (media, Zones::new(device, environment, root, &[], next_id).unwrap())
+    }
+
+    fn create(zones: &Zones) -> Result<Arc<Zone>> {
+        zones.create(ZoneClass::Data, Lsn(0), 0, Claim::User)
+    }
+
+    #[test]
+    fn zone_ids_end_and_never_begin_again() {
+        let end = u32::MAX - ZONE_IDS_STEP;
+        let (media, zones) = zones(end - 2, end);
+        for nth in 0..ZONE_IDS_STEP + 2 {
+            let zone = create(&zones).unwrap().id;
+            assert_eq!(zone, ZoneId(end - 2 + nth));
+            zones.retire(zone);
+            zones.sweep().unwrap();
+        }
+        let changes = media.changes();
+        for _ in 0..3 {
+            let refused = create(&zones);
+            assert!(matches!(refused, Err(Error::Stopped { .. })), "{refused:?}");
+        }
+        assert_eq!(media.changes(), changes);
+        assert_eq!(media.list().unwrap(), []);
+    }
+
+    #[test]
+    fn a_zone_whose_header_cannot_be_written_goes() {
+        let (media, zones) = zones(1, 100);
+        media.arm(1, Fault::FailOn(Target::Only(Operation::Write)));
+        let failed = create(&zones);
+        assert!(matches!(failed, Err(Error::Io { .. })), "{failed:?}");
+        media.heal();
+        assert_eq!(media.list().unwrap(), [ZoneId(1)]);
+        assert!(zones.all().is_empty());
+        assert_eq!(zones.sweep().unwrap(), 1);
+        assert_eq!(media.list().unwrap(), []);
+        assert_eq!(create(&zones).unwrap().id, ZoneId(2));
     }
 }

@@ -44,6 +44,15 @@ pub(super) struct Zone {
     writes_ended: AtomicU64,
     /// Ended writes that a sync has covered.
     writes_synced: AtomicU64,
+    /// Syncs go one at a time: a write-back that failed is told to one of them only.
+    syncing: Mutex<Syncs>,
+}
+
+/// How the syncs of a zone went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Syncs {
+    Succeeded,
+    OneFailed,
 }
 
 /// The open files of a zone.
@@ -80,6 +89,7 @@ impl Zone {
             writes_begun: AtomicU64::new(0),
             writes_ended: AtomicU64::new(0),
             writes_synced: AtomicU64::new(0),
+            syncing: Mutex::new(Syncs::Succeeded),
         }
     }
 
@@ -91,10 +101,14 @@ impl Zone {
         written
     }
 
-    /// Runs a sync, which covers the writes that ended before it began.
+    /// Runs a sync, which covers the writes that ended before it began. None is run after one failed.
     pub(super) fn sync(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let mut syncs = self.syncing.lock();
+        if *syncs == Syncs::OneFailed {
+            return Err(io::Error::other(format!("an earlier sync of zone {} failed", self.id)));
+        }
         let covered = self.writes_ended.load(SeqCst);
-        sync()?;
+        sync().inspect_err(|_| *syncs = Syncs::OneFailed)?;
         self.writes_synced.fetch_max(covered, SeqCst);
         Ok(())
     }
@@ -212,5 +226,22 @@ mod tests {
         written.sync(|| Ok(())).unwrap();
         use_others();
         assert!(written.open_files().is_none());
+    }
+
+    #[test]
+    fn a_sync_beside_one_that_fails_does_not_succeed() {
+        let zone = Zone::new(ZoneId(1), ZoneState::Open);
+        let (done, told) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let failed = zone.sync(|| {
+                scope.spawn(|| done.send(zone.sync(|| Ok(()))).unwrap());
+                // The other one has time to come first, if it can.
+                let early = told.recv_timeout(std::time::Duration::from_millis(100));
+                assert!(early.is_err(), "{early:?}");
+                Err(io::Error::other("a page was lost"))
+            });
+            assert!(failed.is_err());
+        });
+        assert!(told.recv().unwrap().is_err());
     }
 }
