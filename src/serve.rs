@@ -10,6 +10,7 @@ use storage_engine::media::{Durability, FileMedia, FileMediaOptions, Media};
 use storage_engine::{Engine, Environment, MasterKey, Options, SystemEnvironment};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::banner::Banner;
 use crate::catalog::Catalog;
@@ -106,9 +107,9 @@ pub fn run(layers: &Layers) -> Result<ExitCode, ServeError> {
 /// status is failure when there is one.
 pub fn check(directory: &Path) -> Result<ExitCode, ServeError> {
     let fail = |error| ServeError::Store(directory.to_owned(), error);
-    if !directory.is_dir() {
-        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-        return Err(fail(storage_engine::Error::Io { during: "open", source: missing }));
+    if !FileMedia::is_in(directory) {
+        let why = "no store lies here; name the directory that --data names";
+        return Err(fail(storage_engine::Error::Invalid(why.to_owned())));
     }
     let media = FileMedia::open(&FileMediaOptions::new(directory)).map_err(fail)?;
     let keyring = LocalKeyring::open(directory, StoreState::Exists).map_err(ServeError::Keyring)?;
@@ -141,10 +142,13 @@ async fn serve(
     directory: &DataDirectory,
 ) -> Result<(), ServeError> {
     let signals = Signals::listen().map_err(ServeError::System)?;
+    // Opening may take long and looks at no signal. It may be cut: recovery begins anew.
+    let cut = Signals::listen().map_err(ServeError::System)?.abort_on_next(directory);
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| ServeError::Listen(config.listen, error))?;
     let (store, identities) = Store::open(config, given, directory).await?;
+    cut.abort();
     let served = answer(config, &store, identities, listener, signals, directory).await;
     let closed = store.close(directory).await;
     tracing::info!("stopped");
@@ -369,7 +373,7 @@ impl Signals {
     }
 
     /// Ends the process at the next one: acknowledged writes are safe, everything else is cut.
-    fn abort_on_next(mut self, directory: &DataDirectory) {
+    fn abort_on_next(mut self, directory: &DataDirectory) -> JoinHandle<()> {
         let temporary = match directory.lifetime() {
             Lifetime::Ephemeral => Some(directory.path().to_owned()),
             Lifetime::Permanent => None,
@@ -381,6 +385,6 @@ impl Signals {
                 remove_ephemeral(&path);
             }
             std::process::exit(130);
-        });
+        })
     }
 }

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -113,6 +113,12 @@ pub struct FileMedia {
 }
 
 impl FileMedia {
+    /// True when a device, whole or in part, is in `directory`. Looks only, where [`open`](Self::open)
+    /// would make one.
+    pub fn is_in(directory: &Path) -> bool {
+        Directory::is_device(directory)
+    }
+
     /// Opens the device in a directory, or makes one there.
     pub fn open(options: &FileMediaOptions) -> Result<Self> {
         let directory = Directory::open(&options.directory, options.durability)?;

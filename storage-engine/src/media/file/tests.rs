@@ -73,6 +73,41 @@ fn an_unusable_place_is_explained() {
 }
 
 #[test]
+fn a_file_that_cannot_be_opened_is_named() {
+    for name in ["root", "device", "zones/0000002a.zone"] {
+        let folder = tempfile::tempdir().unwrap();
+        let media = FileMedia::open(&options(&folder)).unwrap();
+        media.create(Epoch(1), ZoneId(0x2a)).unwrap();
+        media.replace_root(Epoch(1), b"root").unwrap();
+        drop(media);
+        let path = folder.path().join("device").join(name);
+        std::fs::remove_file(&path).unwrap();
+        // A name that leads to itself, as root may open any file.
+        std::os::unix::fs::symlink(path.file_name().unwrap(), &path).unwrap();
+        let text = FileMedia::open(&options(&folder)).unwrap_err().to_string();
+        assert!(text.contains(path.to_str().unwrap()), "{text}");
+        assert!(text.contains("belongs to uid"), "{text}");
+    }
+}
+
+#[test]
+fn looking_for_a_device_makes_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("device");
+    assert!(!FileMedia::is_in(&path));
+    assert!(!path.exists());
+    std::fs::create_dir(&path).unwrap();
+    assert!(!FileMedia::is_in(&path));
+    drop(FileMedia::open(&options(&folder)).unwrap());
+    for gone in ["device", "zones"] {
+        assert!(FileMedia::is_in(&path), "what is left of a device is one");
+        let place = path.join(gone);
+        if place.is_dir() { std::fs::remove_dir(place) } else { std::fs::remove_file(place) }
+            .unwrap();
+    }
+}
+
+#[test]
 fn a_device_file_that_is_gone_is_not_made_again() {
     let folder = tempfile::tempdir().unwrap();
     let media = FileMedia::open(&options(&folder)).unwrap();
