@@ -14,7 +14,9 @@ use tokio::task::JoinHandle;
 
 use crate::banner::Banner;
 use crate::catalog::Catalog;
-use crate::config::{BucketKind, BucketSpec, Config, ConfigError, Layers, SmallParts};
+use crate::config::{
+    BucketKind, BucketSpec, Config, ConfigError, Layers, SmallParts, ZONE_BYTES_MIN,
+};
 use crate::credentials::{RootCredentials, Source};
 use crate::data_directory::{DataDirectory, Lifetime, remove_ephemeral};
 use crate::iam::{Identities, IdentityError, Principal};
@@ -244,6 +246,14 @@ fn open_media(
     };
     let media = FileMedia::open(&options)
         .map_err(|error| ServeError::Store(directory.path().to_owned(), error))?;
+    let zone_bytes = media.zone_bytes();
+    if zone_bytes < ZONE_BYTES_MIN {
+        tracing::warn!(
+            zone_bytes,
+            "the zones of this store are too small for uploads of 10,000 parts; move its objects to \
+             a new store"
+        );
+    }
     let device = media.probe().to_string();
     Ok((Arc::new(media), device))
 }
