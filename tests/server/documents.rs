@@ -25,15 +25,11 @@ fn the_code_map_names_every_part_and_no_other() {
         for item in std::fs::read_dir(root().join(folder)).unwrap() {
             let path = item.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
-            let is_named = |name: &str| {
-                let suffix = format!("src/{name}");
-                named.iter().any(|span| *span == name || span.ends_with(&suffix))
-            };
-            let is_part = path.is_dir() && is_named(&format!("{name}/"))
-                || is_named(name)
-                // A folder beside a file of its name is that file's.
-                || path.is_dir() && is_named(&format!("{name}.rs"))
-                || ["lib.rs", "main.rs"].contains(&name);
+            // A folder and the file of its name are one part.
+            let stem = name.trim_end_matches(".rs");
+            let forms = [format!("{stem}.rs"), format!("{stem}/"), format!("src/{stem}/")];
+            let is_part = ["lib.rs", "main.rs"].contains(&name)
+                || named.iter().any(|span| forms.iter().any(|form| span == form));
             assert!(is_part, "docs/architecture.md does not name {folder}/{name}");
         }
     }

@@ -32,8 +32,12 @@ fn zone_size_follows_capacity() {
 #[test]
 fn the_first_zone_size_stays() {
     let folder = tempfile::tempdir().unwrap();
-    drop(FileMedia::open(&options(&folder)).unwrap());
     let other = FileMediaOptions { zone_bytes: 1024 * 1024, ..options(&folder) };
+    drop(FileMedia::open(&other).unwrap());
+    let media = FileMedia::open(&options(&folder)).unwrap();
+    assert_eq!(media.zone_bytes(), ZONE_BYTES, "no store was made with the other size");
+    media.replace_root(Epoch(1), b"root").unwrap();
+    drop(media);
     assert_eq!(FileMedia::open(&other).unwrap().zone_bytes(), ZONE_BYTES);
 }
 
