@@ -14,7 +14,12 @@ use crate::config::{Config, ConfigError, LogFormat};
 pub fn start(config: &Config) -> Result<(), ConfigError> {
     let filter = EnvFilter::try_new(&config.log)
         .map_err(|error| ConfigError::new(format!("log: `{}`: {error}", config.log)))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // A log that takes nothing (its reader ended, its disk is full) would be told so by a write
+        // to itself, and that write panics: lost events must not cost requests.
+        .log_internal_errors(false);
     let installed = if is_json(config.log_format) {
         let builder = builder.json().flatten_event(true).with_current_span(false);
         builder.finish().with(filter_fn(may_be_shown)).try_init()

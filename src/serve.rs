@@ -1,6 +1,7 @@
 //! `lodestore serve`: opens everything in order, says so, waits for a signal, closes everything in
 //! the opposite order. The only file that knows every part.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,6 +20,7 @@ use crate::config::{
 };
 use crate::credentials::{RootCredentials, Source};
 use crate::data_directory::{DataDirectory, Lifetime, remove_ephemeral};
+use crate::descriptors;
 use crate::iam::{Identities, IdentityError, Principal};
 use crate::keys::{KeyringError, LocalKeyring, StoreState};
 use crate::logging;
@@ -85,7 +87,7 @@ impl From<ConfigError> for ServeError {
 
 /// Serves until a signal says otherwise.
 pub fn run(layers: &Layers) -> Result<ExitCode, ServeError> {
-    let config = Config::resolve(layers)?;
+    let mut config = Config::resolve(layers)?;
     let given = RootCredentials::given(layers)?;
     if let Some(root) = &given {
         root.check_exposure(config.listen)?;
@@ -94,6 +96,7 @@ pub fn run(layers: &Layers) -> Result<ExitCode, ServeError> {
     for name in layers.unknown_variables() {
         tracing::warn!(name, "unknown environment variable; is it misspelt?");
     }
+    config.connections = connections(config.connections)?;
     let directory = DataDirectory::open(&config.place)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -103,6 +106,27 @@ pub fn run(layers: &Layers) -> Result<ExitCode, ServeError> {
     // What still runs on the blocking pool is background work that a crash could cut as well.
     runtime.shutdown_background();
     served.map(|()| ExitCode::SUCCESS)
+}
+
+/// As many of `wanted` connections as there are file descriptors for.
+fn connections(wanted: usize) -> Result<usize, ConfigError> {
+    let allowed = descriptors::raise();
+    let connections = descriptors::connections_within(wanted, allowed).ok_or_else(|| {
+        ConfigError::new(format!(
+            "file descriptors: this process may have {allowed} and needs at least {}: raise the \
+             limit (ulimit -n, LimitNOFILE=)",
+            descriptors::DESCRIPTORS_MIN
+        ))
+    })?;
+    if connections < wanted {
+        tracing::warn!(
+            connections,
+            wanted,
+            descriptors = allowed,
+            "fewer connections than configured: they may take half of the file descriptors"
+        );
+    }
+    Ok(connections)
 }
 
 /// Verifies the store in `directory` offline: prints what was read and every finding; the exit
@@ -116,8 +140,8 @@ pub fn check(directory: &Path) -> Result<ExitCode, ServeError> {
     let media = FileMedia::open(&FileMediaOptions::new(directory)).map_err(fail)?;
     let keyring = LocalKeyring::open(directory, StoreState::Exists).map_err(ServeError::Keyring)?;
     let report = storage_engine::check(&media, &keyring).map_err(fail)?;
-    println!(
-        "{} zones ({} unused), {} batches, {} records, {} versions, {} blobs, {} read",
+    let mut text = format!(
+        "{} zones ({} unused), {} batches, {} records, {} versions, {} blobs, {} read\n",
         report.zones,
         report.blank_zones,
         report.batches,
@@ -127,13 +151,15 @@ pub fn check(directory: &Path) -> Result<ExitCode, ServeError> {
         crate::config::format_bytes(report.bytes),
     );
     for corruption in &report.corruptions {
-        println!("{}", storage_engine::Error::Corrupt(corruption.clone()));
+        text.push_str(&storage_engine::Error::Corrupt(corruption.clone()).to_string());
+        text.push('\n');
     }
+    if report.corruptions.is_empty() {
+        text.push_str("no findings\n");
+    }
+    let printed = std::io::stdout().write_all(text.as_bytes());
     match report.corruptions.len() {
-        0 => {
-            println!("no findings");
-            Ok(ExitCode::SUCCESS)
-        }
+        0 => printed.map(|()| ExitCode::SUCCESS).map_err(ServeError::System),
         count => Err(ServeError::Damaged(count)),
     }
 }
@@ -344,7 +370,8 @@ fn announce(config: &Config, store: &Store, directory: &DataDirectory, address: 
             root: &store.root,
             version: env!("CARGO_PKG_VERSION"),
         };
-        eprint!("{banner}");
+        // A terminal that is gone is no reason to stop.
+        let _unread = write!(std::io::stderr(), "{banner}");
     }
     if let Source::Generated(path) = &store.root.source {
         tracing::info!(path = %path.display(), "root keys were generated; the file holds them");

@@ -407,6 +407,29 @@ fn an_ephemeral_store_leaves_nothing() {
 }
 
 #[test]
+fn a_log_that_takes_nothing_costs_no_request() {
+    let mut server = Setup::new().env("LODESTORE_LOG", "debug").log_refused().start();
+    let bucket = Bucket::create(&server.client(), "unheard");
+    bucket.store("k", "x");
+    assert_eq!(bucket.content("k"), b"x");
+    bucket.get("missing").send().refused(404, "NoSuchKey");
+    assert_eq!(server.metric("lodestore_handler_panics_total"), Some(0.0));
+    assert!(server.stop().success());
+}
+
+#[test]
+fn a_check_that_cannot_print_still_tells() {
+    let mut server = Setup::new().start();
+    assert!(server.stop().success());
+    let data = server.data();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = server.setup().command(&["check", data.to_str().unwrap()]).stdout(full).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    assert!(words(&output).contains("No space left"), "{}", words(&output));
+}
+
+#[test]
 fn a_log_that_is_no_terminal_is_json_by_the_line() {
     let mut server = Setup::new().start();
     Bucket::create(&server.client(), "json-log").store("k", "x");
