@@ -96,6 +96,18 @@ pub struct IndexStats {
     pub device_bytes: u64,
 }
 
+impl std::ops::AddAssign for IndexStats {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.growing_rows += other.growing_rows;
+        self.sealed_segments += other.sealed_segments;
+        self.graph_segments += other.graph_segments;
+        self.dead_rows += other.dead_rows;
+        self.memory_bytes += other.memory_bytes;
+        self.device_bytes += other.device_bytes;
+    }
+}
+
 /// Whether a field can be searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextState {
