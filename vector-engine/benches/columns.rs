@@ -19,7 +19,7 @@ fn row(row: u32) -> Value {
         "tenth": format!("section-{}", mixed % 10),
         "hundredth": mixed / 10 % 100,
         "time": 1_700_000_000_000u64 + u64::from(mixed) * 37,
-        "flag": mixed % 3 == 0,
+        "flag": mixed.is_multiple_of(3),
         "id": format!("document-{row:08}"),
     })
 }

@@ -153,11 +153,7 @@ const CASES: &[Case] = &[
     // An empty list is there, and holds nothing.
     (
         r#"{"e": []}"#,
-        &[
-            r#"{"e": {"$exists": true}}"#,
-            r#"{"e": {"$ne": "x"}}"#,
-            r#"{"e": {"$nin": ["x"]}}"#,
-        ],
+        &[r#"{"e": {"$exists": true}}"#, r#"{"e": {"$ne": "x"}}"#, r#"{"e": {"$nin": ["x"]}}"#],
         &[
             r#"{"e": ""}"#,
             r#"{"e": {"$exists": false}}"#,
@@ -380,12 +376,14 @@ fn every_value_named_is_a_constraint() {
 fn a_hundred_constraints_are_taken_and_no_more() {
     let many = |count: usize| json!({"a": {"$in": (0..count).collect::<Vec<_>>()}});
     assert_eq!(parsed(&many(100)).constraints(), 100);
-    let spread =
-        json!({"$or": (0..101).map(|at| json!({"a": {"$gt": at}})).collect::<Vec<_>>()});
+    let spread = json!({"$or": (0..101).map(|at| json!({"a": {"$gt": at}})).collect::<Vec<_>>()});
     for over in [many(101), many(10_000), spread, json!({"$and": [many(100), {"b": 1}]})] {
         match Filter::parse(&over, &FilterLimits::default()) {
             Err(Error::Invalid(said)) => {
-                assert_eq!(said, "Invalid query filter: a filter must have at most 100 constraints");
+                assert_eq!(
+                    said,
+                    "Invalid query filter: a filter must have at most 100 constraints"
+                );
             }
             other => panic!("{other:?}"),
         }
@@ -403,8 +401,7 @@ fn nested(depth: usize) -> Value {
 #[test]
 fn nesting_is_taken_to_its_limit_and_no_deeper() {
     let filter = parsed(&nested(32));
-    let metadata =
-        Metadata::from_json(&json!({"a": 1}), &[], &MetadataLimits::default()).unwrap();
+    let metadata = Metadata::from_json(&json!({"a": 1}), &[], &MetadataLimits::default()).unwrap();
     assert!(filter.matches(&metadata));
     for depth in [33, 60] {
         match Filter::parse(&nested(depth), &FilterLimits::default()) {
@@ -423,10 +420,9 @@ fn keys_are_told_and_non_filterable_ones_refused() {
     assert_eq!(filter.keys().into_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
     assert!(filter.check_keys(&["d".to_owned()]).is_ok());
     match filter.check_keys(&["d".to_owned(), "a".to_owned()]) {
-        Err(Error::Invalid(said)) => assert_eq!(
-            said,
-            "Invalid query filter: key 'a' is not filterable in this index"
-        ),
+        Err(Error::Invalid(said)) => {
+            assert_eq!(said, "Invalid query filter: key 'a' is not filterable in this index")
+        }
         other => panic!("{other:?}"),
     }
 }
