@@ -233,7 +233,7 @@ fn each_language_finds_its_own_words_again() {
         (Some(Language::English), "Searching libraries", "library search"),
         (Some(Language::French), "les chevaux de l'été", "ete"),
         (Some(Language::Spanish), "canciones españolas", "cancion"),
-        (Some(Language::Portuguese), "as informações", "informacao"),
+        (Some(Language::Portuguese), "as informações", "informação"),
         (Some(Language::Italian), "nell'università", "universita"),
         (Some(Language::German), "die Häuser", "Haus"),
         (Some(Language::Dutch), "de huizen", "huizen"),
@@ -260,7 +260,7 @@ fn the_encoded_form_is_this() {
         &[3, 0, 0, 0, 2, 0, 0, 0],
         &[5, 0, 0, 0, 0, 0, 0, 0],
         &[3, 0, 0, 0, 0, 0, 0, 0],
-        &[19, 0, 0, 0, 0, 0, 0, 0],
+        &[21, 0, 0, 0, 0, 0, 0, 0],
         &[5, 0, 0, 0, 0, 0, 0, 0],
         // Lengths, then the place of the one block.
         &[2, 0, 3],
@@ -290,7 +290,7 @@ fn exercise(bytes: Vec<u8>) -> Result<()> {
     let analyzer = Analyzer::new(None);
     let index = TextIndex::decode(bytes.into())?;
     let searched = QUERIES.map(|query| search(&index, &analyzer, query, 10).map(drop));
-    let rows: Vec<u32> = (0..3000).rev().collect();
+    let rows: Vec<u32> = (0..400).rev().collect();
     let merged = TextIndex::merge(&[TextPart { index: &index, rows: &rows }]).map(drop);
     searched.into_iter().chain([merged]).collect()
 }
@@ -298,12 +298,12 @@ fn exercise(bytes: Vec<u8>) -> Result<()> {
 #[test]
 fn no_damage_makes_an_index_panic() {
     let analyzer = Analyzer::new(None);
-    for count in [3, 700] {
+    for count in [3, 300] {
         let texts = texts(count, 11);
         let index = built(&analyzer, texts.iter().map(|(row, text)| (*row, text.as_str())));
         let good = index.encode().to_vec();
         exercise(good.clone()).unwrap();
-        let step = good.len() / 400 + 1;
+        let step = good.len() / 200 + 1;
         for at in (0..good.len()).step_by(step).chain(0..56) {
             let cut = exercise(good[..at].to_vec());
             assert!(matches!(cut, Err(Error::Corrupt(_))), "{at} of {} bytes", good.len());
