@@ -90,28 +90,43 @@ fn measure(
     let mut times = Vec::new();
     let mut hits = 0;
     for text in queries {
-        let started = Instant::now();
-        let query = TextQuery::new(analyzer, text);
-        let found: Vec<FoundTerms<'_>> =
-            indexes.iter().map(|index| index.find(&query)).collect::<Result<_, _>>()?;
-        let weights = Weights::new(&query, &found);
-        let mut best = Vec::new();
-        for found in &found {
-            best.extend(found.best(&weights, Scope::default(), keep)?);
+        // The least of three: what else runs on the machine is not what is measured.
+        let mut least = f64::MAX;
+        for _ in 0..3 {
+            let started = Instant::now();
+            hits += search(analyzer, text, indexes, keep)?;
+            least = least.min(started.elapsed().as_nanos() as f64 / 1000.0);
         }
-        best.sort_unstable_by(|a, b| b.cmp(a));
-        best.truncate(keep);
-        times.push(started.elapsed().as_nanos() as f64 / 1000.0);
-        hits += best.len();
+        times.push(least);
     }
     times.sort_by(f64::total_cmp);
     let at = |part: f64| times.get((times.len() as f64 * part) as usize).copied().unwrap_or(0.0);
     println!(
-        "{words} words, best {keep} of {} segments: p50 {:.1} us, p99 {:.1} us, {} queries, {hits} hits",
+        "{words} words, best {keep} of {} segments: p50 {:.1} us, p99 {:.1} us, {} queries, {} hits",
         indexes.len(),
         at(0.5),
         at(0.99),
         times.len(),
+        hits / 3,
     );
     Ok(())
+}
+
+fn search(
+    analyzer: &Analyzer,
+    text: &str,
+    indexes: &[TextIndex],
+    keep: usize,
+) -> vector_engine::Result<usize> {
+    let query = TextQuery::new(analyzer, text);
+    let found: Vec<FoundTerms<'_>> =
+        indexes.iter().map(|index| index.find(&query)).collect::<Result<_, _>>()?;
+    let weights = Weights::new(&query, &found);
+    let mut best = Vec::new();
+    for found in &found {
+        best.extend(found.best(&weights, Scope::default(), keep)?);
+    }
+    best.sort_unstable_by(|a, b| b.cmp(a));
+    best.truncate(keep);
+    Ok(best.len())
 }
