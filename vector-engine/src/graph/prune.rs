@@ -43,8 +43,7 @@ impl Pruned {
                 return;
             }
             let (other, distance) = (candidate.row(), candidate.distance());
-            let stands =
-                |&chosen: &u32| rule.alpha * space.distance(chosen, other) <= distance;
+            let stands = |&chosen: &u32| rule.alpha * space.distance(chosen, other) <= distance;
             if self.chosen.iter().any(stands) {
                 self.passed_over.push(other);
             } else {

@@ -86,7 +86,9 @@ impl Space for RowSpace {
 
     fn distances(&self, from: u32, to: &[u32], out: &mut Vec<f32>) {
         out.clear();
-        let Some(from_row) = self.rows.row(from) else { return out.resize(to.len(), f32::INFINITY) };
+        let Some(from_row) = self.rows.row(from) else {
+            return out.resize(to.len(), f32::INFINITY);
+        };
         let lift = self.lifts.get(from as usize);
         out.extend(to.iter().map(|&to| {
             let Some(row) = self.rows.row(to) else { return f32::INFINITY };

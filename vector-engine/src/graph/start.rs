@@ -48,7 +48,8 @@ fn middle<S: Space + ?Sized>(space: &S, sample: &[u32]) -> Option<u32> {
         distances.iter().sum()
     };
     let sums = sample.iter().take(MEASURED).map(|&row| (sum(row), row));
-    sums.min_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1))).map(|(_, row)| row)
+    sums.min_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)))
+        .map(|(_, row)| row)
 }
 
 /// Numbers that look like chance and follow from a seed (SplitMix64).
