@@ -26,7 +26,7 @@ pub struct BuildOptions {
     pub list: usize,
     /// How much nearer a neighbour must be to a candidate than the row itself is, to stand for it.
     pub alpha: f32,
-    /// How many rows searches begin at.
+    /// How many rows searches begin at; at least one.
     pub entries: usize,
     /// How many threads work at a time, the caller's among them.
     pub workers: NonZeroUsize,
@@ -92,7 +92,7 @@ pub fn build<S: Space + ?Sized>(
 ) -> Option<Graph> {
     let degree = options.degree.clamp(2, DEGREE_MAX);
     let mut random = Random::new(options.seed);
-    let entries = choose_entries(space, options.entries, &mut random);
+    let entries = choose_entries(space, options.entries.max(1), &mut random);
     let order = joining_order(space.rows(), &entries, &mut random);
     let mut builder = Builder {
         space,
