@@ -37,6 +37,7 @@ mod options;
 mod page_reader;
 mod queue;
 mod read;
+mod read_buffer;
 mod scan;
 mod scrub;
 mod stats;
