@@ -13,7 +13,7 @@ use storage_engine::{Operation, Placement, ValueWriter};
 use crate::code::Codebook;
 use crate::columns::ColumnsBuilder;
 use crate::error::{Error, Result};
-use crate::graph::{self, BuildOptions, Graph, QuantisedRows, QuantisedRowsBuilder};
+use crate::graph::{self, BuildOptions, Graph, RowSpace};
 use crate::key_hash::KeyHash;
 use crate::layout::{Layout, Locator};
 use crate::member::Rows;
@@ -57,7 +57,7 @@ impl Builder<'_> {
         let analyzers: Vec<(&TextField, Analyzer)> =
             fields.map(|field| (field, field.analyzer())).collect();
         let first = self.first_pass(id, source, form, &analyzers)?;
-        let graph = match first.quantised {
+        let graph = match first.space {
             Some(rows) => Some(self.build_graph(&rows.finish())?),
             None => None,
         };
@@ -103,16 +103,15 @@ impl Builder<'_> {
         let rows = source.rows() as usize;
         let book = self.codebook(id, source)?;
         let layout = Layout::new(self.settings.dimension, 0);
-        let (vectors, quantised) = match form {
+        let (vectors, space) = match form {
             Form::Flat => {
                 let bytes = layout.bytes(rows as u32);
                 (Some(Output::new(self.store, Some(bytes))?), None)
             }
             Form::Graph => {
-                let centre = book.centroid().to_vec();
-                let mut builder = QuantisedRowsBuilder::new(self.settings.metric, centre);
-                builder.reserve(rows);
-                (None, Some(builder))
+                let mut space = RowSpace::new(self.settings.metric, book.centroid());
+                space.reserve(rows);
+                (None, Some(space))
             }
         };
         let texts = analyzers.iter();
@@ -125,7 +124,7 @@ impl Builder<'_> {
             texts: texts.map(|(field, by)| (*field, TextBuilder::new(by))).collect(),
             properties: Output::new(self.store, None)?,
             vectors,
-            quantised,
+            space,
             locators: Vec::new(),
             book,
             layout,
@@ -170,7 +169,7 @@ impl Builder<'_> {
         Codebook::of_rows(metric, id.0, dimension, rows)
     }
 
-    fn build_graph(&self, rows: &QuantisedRows) -> Result<Graph> {
+    fn build_graph(&self, rows: &RowSpace) -> Result<Graph> {
         let workers = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let options = BuildOptions { workers, ..BuildOptions::default() };
         let watch = |_| match self.pace.step() {
@@ -224,7 +223,7 @@ struct FirstPass<'a> {
     /// Written in this pass when there is no graph.
     vectors: Option<Output>,
     /// Gathered when there is one.
-    quantised: Option<QuantisedRowsBuilder>,
+    space: Option<RowSpace>,
     locators: Vec<u64>,
     book: Codebook,
     layout: Layout,
@@ -265,8 +264,8 @@ impl FirstPass<'_> {
             }
             None => {
                 self.locators.push(locator);
-                if let Some(quantised) = &mut self.quantised {
-                    quantised.push(&row.vector);
+                if let Some(space) = &mut self.space {
+                    space.push(&row.vector);
                 }
                 Ok(())
             }

@@ -240,7 +240,7 @@ impl Search<'_> {
         };
         let query = sealed.resident.book.prepare(self.probe.query());
         let mut nodes = SealedNodes { search: self, sealed, query, vector: Vec::new() };
-        let options = SearchOptions { list: 64.max(self.top * 2), list_max: 4096, beam: 4, keep: self.top, patience: 64, margin: 0.0, accept: &accept };
+        let options = SearchOptions::new(self.top, &accept);
         let mut scratch = SearchScratch::default();
         let entries = &sealed.resident.entries;
         let found = graph::search(&mut nodes, entries, &options, &mut scratch)?;

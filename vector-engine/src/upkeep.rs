@@ -54,9 +54,11 @@ pub(crate) fn step(index: &IndexInner, pace: &dyn Pace) -> Result<Did> {
         return Ok(Did::Nothing);
     }
     pace.step()?;
+    let upkeep = index.upkeep.lock();
     let state = index.state();
     let rows_max = index.shared.options.growing_rows_max;
     if !state.frozen.is_empty() || should_seal(&state, rows_max) {
+        drop(upkeep);
         seal(index, pace)?;
         return Ok(Did::Something);
     }
@@ -80,6 +82,7 @@ pub(crate) fn step(index: &IndexInner, pace: &dyn Pace) -> Result<Did> {
 
 /// Makes a sealed segment of the growing rows.
 pub(crate) fn seal(index: &IndexInner, pace: &dyn Pace) -> Result<()> {
+    let _upkeep = index.upkeep.lock();
     {
         let mut lane = wait(index.turn());
         let mut state = State::clone(&index.state());
