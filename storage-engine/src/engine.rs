@@ -29,7 +29,6 @@ use crate::lock::Lock;
 use crate::media::{Media, check_zone_bytes};
 use crate::options::Options;
 use crate::queue::{Pending, Queue, Reply};
-use crate::read_buffer::ReadBuffers;
 use crate::scan::{Scan, ScanPage, VersionScan};
 use crate::value::{Placement, Sealed, Value, ValueWriter};
 use crate::write_buffer::WriteBuffers;
@@ -56,7 +55,6 @@ pub(crate) struct Inner {
     pub(crate) master: Arc<dyn MasterKey>,
     pub(crate) blob_counter: AtomicU64,
     pub(crate) write_buffers: Arc<WriteBuffers>,
-    pub(crate) read_buffers: Arc<ReadBuffers>,
     pub(crate) counters: Counters,
     pub(crate) checkpoints: Mutex<Vec<FoundCheckpoint>>,
     pub(crate) lane: Mutex<Lane>,
@@ -129,7 +127,6 @@ impl Engine {
             zones,
             index: RwLock::new(recovered.index),
             write_buffers: Arc::new(WriteBuffers::new(options.write_buffer_bytes)),
-            read_buffers: Arc::default(),
             options,
             master,
             blob_counter: AtomicU64::new(1),

@@ -37,7 +37,6 @@ mod options;
 mod page_reader;
 mod queue;
 mod read;
-mod read_buffer;
 mod scan;
 mod scrub;
 mod stats;

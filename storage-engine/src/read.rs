@@ -25,11 +25,12 @@ use crate::format::{
 use crate::id::{BlobId, SpaceId, ZoneId};
 use crate::lock::Lock;
 use crate::media::{SECTOR_BYTES, Sector, sector_bytes};
-use crate::read_buffer::WINDOW_BYTES;
 use crate::scrub::bad_extent;
 use crate::value::{Value, ValueContent};
 use crate::zone::Zone;
 
+/// Plaintext bytes opened at a time.
+const WINDOW_BYTES: u64 = 512 * 1024;
 /// Tags read at a time: those of 256 MiB in chunks, of 16 MiB in pages.
 const TAG_WINDOW_CHUNKS: u64 = 4096;
 /// How often a version that keeps moving is followed.
@@ -333,16 +334,14 @@ impl Inner {
         let bytes = first * chunk_bytes..(last * chunk_bytes).min(shape.bytes());
         let len = (bytes.end - bytes.start) as usize;
         let runs = runs_of(&segment.place.extents, bytes.clone());
-        let mut data = self.read_runs(self.read_buffers.take(len), &runs).await?;
-        for (number, chunk) in
-            (first..last).zip(data.as_mut().chunks_mut(shape.chunk_size().bytes()))
-        {
+        let mut data = self.read_runs(vec![0; len], &runs).await?;
+        for (number, chunk) in (first..last).zip(data.chunks_mut(shape.chunk_size().bytes())) {
             self.open_chunk(segment, blob, number, chunk)?;
         }
         let from = (segment.range.start - bytes.start) as usize;
         let to = (wanted_end.min(bytes.end) - bytes.start) as usize;
         segment.range.start += (to - from) as u64;
-        Ok(Bytes::from_owner(data).slice(from..to))
+        Ok(Bytes::from(data).slice(from..to))
     }
 
     fn open_chunk(
@@ -433,13 +432,10 @@ impl Inner {
     }
 
     /// Fills a buffer: from the page cache here, else on a blocking thread.
-    async fn read_runs<B>(&self, mut buffer: B, runs: &[Run]) -> Result<B>
-    where
-        B: AsMut<[u8]> + Send + 'static,
-    {
+    async fn read_runs(&self, mut buffer: Vec<u8>, runs: &[Run]) -> Result<Vec<u8>> {
         let mut cached = true;
         for run in runs {
-            let out = buffer.as_mut().get_mut(run.into.clone()).unwrap_or_default();
+            let out = buffer.get_mut(run.into.clone()).unwrap_or_default();
             if !self.zones.media.read_cached(run.zone, run.offset, out)? {
                 cached = false;
                 break;
@@ -452,7 +448,7 @@ impl Inner {
         let (done, result) = oneshot::channel();
         self.environment.run_blocking(Box::new(move || {
             let read = runs.iter().try_for_each(|run| {
-                let out = buffer.as_mut().get_mut(run.into.clone()).unwrap_or_default();
+                let out = buffer.get_mut(run.into.clone()).unwrap_or_default();
                 media.read(run.zone, run.offset, out)
             });
             // A reader that went away needs no bytes.
