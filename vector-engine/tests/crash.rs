@@ -3,7 +3,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use futures::executor::block_on;
 use storage_engine::PlainMasterKey;
 use storage_engine::media::{History, SeededRandom, SimMedia, Survival};
 use vector_engine::{EngineOptions, Metric};

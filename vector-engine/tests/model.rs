@@ -1,6 +1,5 @@
 //! Random writes, seals, compactions, restarts and crashes against an exact reference.
 
-use futures::executor::block_on;
 use storage_engine::media::{SeededRandom, Survival};
 use vector_engine::Metric;
 
