@@ -14,6 +14,10 @@ use crate::kernel::{Codes, PART_BYTES, PLANES, Part};
 /// Spreads by which an estimate is taken to be off at most: one in a thousand is further off.
 const SPREADS: f32 = 3.0;
 
+/// The part of a query's square that is at least taken to be across a row's direction: an estimate
+/// is not sharp enough to tell less.
+const ACROSS_MIN: f32 = 0.05;
+
 /// Rows that are estimated together, so that the processor is chosen for once for all of them.
 const ROWS_AT_ONCE: usize = 64;
 
@@ -27,6 +31,8 @@ pub struct CodeQuery {
     shift: f32,
     /// The query's part of the distance.
     base: f32,
+    /// The square of its distance from the centroid.
+    square: f32,
     /// Its distance from the centroid, widened by what rounding adds to the spread.
     reach: f32,
 }
@@ -140,6 +146,7 @@ impl Codebook {
             gain: 2.0 * step,
             shift: step * (level_max * sum) as f32,
             base,
+            square,
             reach: (square + rounding / left_out).sqrt(),
         }
     }
@@ -177,14 +184,25 @@ impl Codebook {
         codes.get(start..).unwrap_or_default()
     }
 
-    /// The spread of an estimate of a query's distance.
-    pub(crate) fn spread(&self, query: &CodeQuery, code: &[u8]) -> f32 {
-        Factors::read(code).map_or(0.0, |factors| factors.spread * query.reach)
+    /// The spread of an estimate: of what the query has across the row's direction, as far as the
+    /// estimate says what that is. It is all of the query under [`Metric::InnerProduct`], where a
+    /// code does not tell the row's length.
+    pub(crate) fn spread(&self, query: &CodeQuery, code: &[u8], estimate: f32) -> f32 {
+        let Some(factors) = Factors::read(code) else { return 0.0 };
+        let product = factors.base + query.base - estimate;
+        let along = match self.metric {
+            Metric::Euclidean => 0.25 * product * product / factors.base,
+            Metric::Cosine => product * product / (2.0 * factors.base - 1.0 + self.centroid_square),
+            Metric::InnerProduct => 0.0,
+        };
+        let across = (1.0 - along / query.square).max(ACROSS_MIN);
+        factors.spread * query.reach * across.sqrt()
     }
 
     /// What the distance is at least, but for one row in a thousand; by it a rerank can end early.
     pub fn lower_bound(&self, query: &CodeQuery, code: &[u8]) -> f32 {
-        self.estimate(query, code) - SPREADS * self.spread(query, code)
+        let spread = Factors::read(code).map_or(0.0, |factors| factors.spread * query.reach);
+        self.estimate(query, code) - SPREADS * spread
     }
 
     /// The products of a query and rows of `codes`, as many as `dots` holds.

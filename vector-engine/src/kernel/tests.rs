@@ -130,28 +130,22 @@ fn written_out(form: Form, parts: &[Part], codes: Codes<'_>, row: u32) -> i32 {
     let start = row as usize * codes.stride + codes.offset;
     let mut dot = 0;
     for (index, parts) in parts.chunks(form.parts()).enumerate() {
-        for at in 0..PART_BYTES {
-            let byte = codes.bytes.get(start + index * PART_BYTES + at).copied().unwrap_or(0);
-            match form {
-                Form::Planes => {
-                    for bit in (0..8).filter(|bit| byte >> bit & 1 == 1) {
-                        for (plane, weight) in [1, 2, 4, 8, 16, -32].into_iter().enumerate() {
-                            dot += weight * i32::from(parts[plane][at] >> bit & 1);
-                        }
+        for (part, numbers) in parts.iter().enumerate() {
+            for (at, number) in numbers.iter().enumerate() {
+                let byte = codes.bytes.get(start + index * PART_BYTES + at).copied().unwrap_or(0);
+                dot += match form {
+                    Form::Planes => {
+                        let weight = [1, 2, 4, 8, 16, -32][part];
+                        let both = (0..8).filter(|bit| byte >> bit & number >> bit & 1 == 1);
+                        weight * both.count() as i32
                     }
-                }
-                Form::Crumbs => {
-                    for field in 0..4 {
-                        let number = parts[field][at].cast_signed();
-                        dot += i32::from(byte >> (2 * field) & 3) * i32::from(number);
+                    Form::Crumbs => {
+                        i32::from(byte >> (2 * part) & 3) * i32::from(number.cast_signed())
                     }
-                }
-                Form::Nibbles => {
-                    for field in 0..2 {
-                        let number = parts[field][at].cast_signed();
-                        dot += i32::from(byte >> (4 * field) & 15) * i32::from(number);
+                    Form::Nibbles => {
+                        i32::from(byte >> (4 * part) & 15) * i32::from(number.cast_signed())
                     }
-                }
+                };
             }
         }
     }
