@@ -10,6 +10,7 @@ use storage_engine::media::{Durability, FileMedia, FileMediaOptions, Media};
 use storage_engine::{Engine, Environment, MasterKey, Options, SystemEnvironment};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use zeroize::Zeroizing;
 
 use crate::banner::Banner;
 use crate::catalog::Catalog;
@@ -20,7 +21,9 @@ use crate::iam::{Identities, IdentityError, Principal};
 use crate::keys::{KeyringError, LocalKeyring, StoreState};
 use crate::logging;
 use crate::objects::{self, NewBucket, ObjectError, Objects, Versioning};
+use crate::server::vectors::Vectors;
 use crate::server::{self, Readiness, Server};
+use crate::vectors::{self, Limits, VectorEngine};
 
 /// Why the server did not start or did not stop cleanly.
 #[derive(Debug)]
@@ -156,14 +159,17 @@ struct Store {
     root: RootCredentials,
     engine: Engine,
     catalog: Catalog,
+    vectors: VectorEngine,
     environment: Arc<dyn Environment>,
+    /// Seals the vector service's tokens.
+    token_key: Zeroizing<[u8; 32]>,
     /// What the device says about itself, for the banner.
     device: String,
 }
 
 impl Store {
     /// Opens in this order: the device (which locks the directory), the root keys, the keyring, the
-    /// engine, the catalog.
+    /// engine, the catalog, the vector engine.
     async fn open(
         config: &Config,
         given: Option<RootCredentials>,
@@ -186,7 +192,9 @@ impl Store {
             Lifetime::Permanent => LocalKeyring::open(path, state),
             Lifetime::Ephemeral => LocalKeyring::in_memory(),
         };
-        let master: Arc<dyn MasterKey> = Arc::new(keyring.map_err(ServeError::Keyring)?);
+        let keyring = keyring.map_err(ServeError::Keyring)?;
+        let token_key = keyring.derive("vector page tokens");
+        let master: Arc<dyn MasterKey> = Arc::new(keyring);
         let runtime = tokio::runtime::Handle::current();
         let environment: Arc<dyn Environment> = Arc::new(SystemEnvironment::new(Some(runtime)));
         let options = Options {
@@ -200,7 +208,9 @@ impl Store {
             Engine::open(Arc::clone(&environment), media, master, options).map_err(fail)?;
         let catalog = Catalog::open(engine.clone(), Some(path.join("catalog"))).await;
         let catalog = catalog.map_err(fail)?;
-        Ok((Self { root, engine, catalog, environment, device }, identities))
+        let vectors = VectorEngine::default();
+        let store = Self { root, engine, catalog, vectors, environment, token_key, device };
+        Ok((store, identities))
     }
 
     /// Seals and syncs.
@@ -303,6 +313,18 @@ async fn answer(
             drain: config.drain,
         },
     );
+    let server = server.with_vectors(Vectors::new(
+        vectors::Service::new(vectors::Parts {
+            engine: store.engine.clone(),
+            catalog: store.catalog.clone(),
+            vectors: store.vectors.clone(),
+            environment: Arc::clone(&store.environment),
+            token_key: store.token_key.clone(),
+            region: config.region.clone(),
+            limits: Limits::default(),
+        }),
+        config.vector_body_bytes,
+    ));
     announce(config, store, directory, listener.local_addr().map_err(ServeError::System)?);
     readiness.set_ready();
     server
