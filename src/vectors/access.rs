@@ -309,8 +309,9 @@ mod tests {
         let named = |name, arn| BucketTarget { name, arn }.bucket("r");
         assert_eq!(named(Some("abc"), None), Ok(Some("abc".to_owned())));
         assert_eq!(named(None, Some(BUCKET)), Ok(Some("abc".to_owned())));
-        assert_eq!(named(None, Some(&BUCKET.replace(":r:", ":s:"))), Ok(None));
-        assert_eq!(named(None, Some(&BUCKET.replace("0:b", "1:b"))), Ok(None));
+        for foreign in [BUCKET.replace(":r:", ":s:"), BUCKET.replace("0:b", "1:b")] {
+            assert_eq!(BucketTarget { name: None, arn: Some(&foreign) }.bucket("r"), Ok(None));
+        }
         for (name, arn) in [(None, None), (Some("abc"), Some(BUCKET))] {
             let message = named(name, arn).unwrap_err().message;
             assert_eq!(

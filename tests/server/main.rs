@@ -29,4 +29,5 @@ mod objects;
 mod process;
 mod tagging;
 mod traps;
+mod vectors;
 mod versions;
