@@ -6,7 +6,7 @@ use serde::Serialize;
 use storage_engine::{Error as EngineError, Missing};
 
 /// Result of an operation of the vector service.
-pub type Result<T, E = Failure> = std::result::Result<T, E>;
+pub(super) type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// Kinds of failures, by the names that clients know them by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

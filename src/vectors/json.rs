@@ -6,79 +6,50 @@ use std::io::Write as _;
 use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::limits::LIST_ITEMS_KEPT;
 
-/// Components of a vector, as a client sent them: cast to `f32`, which may make them infinite. The
-/// texts that stand for numbers that JSON cannot write are read as these.
+/// Components of a vector, as a client sent them: read as doubles and cast to `f32`, which may make
+/// them infinite. The texts that stand for numbers that JSON cannot write are read as these.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Floats(pub Vec<f32>);
+pub(super) struct Floats(pub(super) Vec<f32>);
 
 impl<'de> Deserialize<'de> for Floats {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(FloatsVisitor)
+        // Its grammar was checked when it was cut out; what is left to read are numbers.
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        read_floats(text).map(Self).ok_or_else(|| D::Error::custom("not a list of numbers"))
     }
 }
 
-struct FloatsVisitor;
-
-impl<'de> Visitor<'de> for FloatsVisitor {
-    type Value = Floats;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of numbers")
+/// The numbers of an array of JSON; none: it is no array of numbers.
+fn read_floats(array: &str) -> Option<Vec<f32>> {
+    /// Digits of a component with point, sign and comma.
+    const COMPONENT_BYTES_USUAL: usize = 20;
+    let items = array.strip_prefix('[')?.strip_suffix(']')?;
+    let mut floats = Vec::with_capacity(array.len() / COMPONENT_BYTES_USUAL);
+    if items.trim_ascii().is_empty() {
+        return Some(floats);
     }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Floats, A::Error> {
-        let mut floats = Vec::new();
-        while let Some(Component(float)) = items.next_element()? {
-            floats.push(float);
-        }
-        // It may live as long as the server, in a growing segment.
-        floats.shrink_to_fit();
-        Ok(Floats(floats))
+    for item in items.split(',') {
+        floats.push(read_float(item.trim_ascii())?);
     }
+    // It may live as long as the server, in a growing segment.
+    floats.shrink_to_fit();
+    Some(floats)
 }
 
-struct Component(f32);
-
-impl<'de> Deserialize<'de> for Component {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ComponentVisitor)
-    }
-}
-
-struct ComponentVisitor;
-
-impl Visitor<'_> for ComponentVisitor {
-    type Value = Component;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number")
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "AWS rounds to f32 as well")]
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Component, E> {
-        Ok(Component(number as f32))
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "AWS rounds to f32 as well")]
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Component, E> {
-        Ok(Component(number as f32))
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "AWS rounds to f32 as well")]
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Component, E> {
-        Ok(Component(number as f32))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Component, E> {
-        match text {
-            "NaN" => Ok(Component(f32::NAN)),
-            "Infinity" => Ok(Component(f32::INFINITY)),
-            "-Infinity" => Ok(Component(f32::NEG_INFINITY)),
-            _ => Err(E::custom("a text is not a number")),
-        }
+#[expect(clippy::cast_possible_truncation, reason = "AWS rounds to f32 as well")]
+fn read_float(item: &str) -> Option<f32> {
+    match item.as_bytes().first()? {
+        b'-' | b'0'..=b'9' => item.parse::<f64>().ok().map(|double| double as f32),
+        _ => match item {
+            "\"NaN\"" => Some(f32::NAN),
+            "\"Infinity\"" => Some(f32::INFINITY),
+            "\"-Infinity\"" => Some(f32::NEG_INFINITY),
+            _ => None,
+        },
     }
 }
 
@@ -180,18 +151,38 @@ mod tests {
         let all = [0.1_f32, f32::MAX, f32::MIN_POSITIVE, 1.4e-45, -7.25];
         let mut out = Vec::new();
         write_vector(&mut out, &all);
-        let told: serde_json::Value = serde_json::from_slice(&out).unwrap();
-        let Floats(again) = serde_json::from_value(told["float32"].clone()).unwrap();
+        let told = String::from_utf8(out).unwrap();
+        let told = told.strip_prefix("{\"float32\":").unwrap().strip_suffix('}').unwrap();
+        let Floats(again) = serde_json::from_str(told).unwrap();
         assert_eq!(again, all);
     }
 
     #[test]
     fn what_a_float_cannot_hold_is_infinite_and_texts_are_numbers_or_refused() {
         let Floats(floats) =
-            serde_json::from_str(r#"[1e39, -1e300, "NaN", "Infinity", "-Infinity"]"#).unwrap();
+            serde_json::from_str(r#"[1e39, -1e999, "NaN", "Infinity", "-Infinity"]"#).unwrap();
         assert!(floats.iter().all(|float| !float.is_finite()));
         assert_eq!(floats[1], f32::NEG_INFINITY);
-        for text in [r#"["1.5"]"#, "[null]", "[true]", "[[1]]", r#"[{}]"#, "1", "{}", "[1e999]"] {
+        for text in [
+            r#"["1.5"]"#,
+            r#"["NaN,1"]"#,
+            "[null]",
+            "[true]",
+            "[[1]]",
+            "[{}]",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "[01]",
+            "[.5]",
+            "[+1]",
+            "[0x1]",
+            "[Infinity]",
+            "[inf]",
+            "1",
+            "{}",
+            "[1",
+        ] {
             assert!(serde_json::from_str::<Floats>(text).is_err(), "{text}");
         }
     }

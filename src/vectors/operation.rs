@@ -57,7 +57,7 @@ operations! {
 }
 
 /// Where the tags of a resource are: an encoded ARN follows.
-pub const TAGS_PATH: &str = "/tags/";
+pub(super) const TAGS_PATH: &str = "/tags/";
 
 /// A body of any operation but `PutVectors`. The largest, 500 keys with each byte escaped, takes
 /// 3 MiB.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use storage_engine::SpaceId;
-pub use vector_engine::{Error, Metric, Result};
+pub(super) use vector_engine::{Error, Metric, Result};
 
 #[derive(Debug, Clone, Copy)]
 pub struct Language(&'static str);
@@ -105,7 +105,7 @@ impl Metadata {
                     Value::Array(a) => a.iter().map(|i| 4 + i.as_str().map_or(4, str::len)).sum(),
                     _ => {
                         return bad(
-                            "Metadata values must be strings, numbers, booleans, or arrays".into()
+                            "Metadata values must be strings, numbers, booleans, or arrays".into(),
                         );
                     }
                 };

@@ -402,8 +402,7 @@ impl Request {
             Signing::Presigned { .. } if self.told_hash == ToldHash::Yes => {
                 "UNSIGNED-PAYLOAD".to_owned()
             }
-            Signing::Presigned { .. }
-            | Signing::Header | Signing::Anonymous => self.payload_name(),
+            Signing::Presigned { .. } | Signing::Header | Signing::Anonymous => self.payload_name(),
         };
         let mut signed = headers.to_vec();
         signed.retain(|(name, _)| !self.left_out_names.contains(&name.to_lowercase()));

@@ -9,7 +9,8 @@ use crate::support::{Bucket, shared};
 #[test]
 fn what_is_not_signed_or_wrongly_signed_opens_nothing_and_is_told_in_json() {
     let client = shared().client();
-    let (unsigned, incomplete) = ("MissingAuthenticationTokenException", "IncompleteSignatureException");
+    let (unsigned, incomplete) =
+        ("MissingAuthenticationTokenException", "IncompleteSignatureException");
     let (invalid, unknown) = ("InvalidSignatureException", "UnrecognizedClientException");
     let body = || json!({ "vectorBucketName": "unsigned" }).to_string();
     let create = || request(&client, "CreateVectorBucket", body());
@@ -254,7 +255,11 @@ fn members_are_held_to_the_model() {
             json!({ "vectorBucketName": "abc", "tags": { "": "x" } }),
             between("/tags/", 0, "1 and 128"),
         ),
-        ("GetVectorBucket", json!({ "vectorBucketName": long }), between("/vectorBucketName", 64, "3 and 63")),
+        (
+            "GetVectorBucket",
+            json!({ "vectorBucketName": long }),
+            between("/vectorBucketName", 64, "3 and 63"),
+        ),
         (
             "GetVectorBucket",
             json!({ "vectorBucketArn": arn }),
@@ -264,8 +269,16 @@ fn members_are_held_to_the_model() {
                  [0-9]{12}:bucket/[a-z0-9][a-z0-9-.]{1,61}[a-z0-9]",
             ),
         ),
-        ("ListVectorBuckets", json!({ "maxResults": 0 }), at("/maxResults", "be between 1 and 500, inclusive")),
-        ("ListVectorBuckets", json!({ "maxResults": 501 }), at("/maxResults", "be between 1 and 500, inclusive")),
+        (
+            "ListVectorBuckets",
+            json!({ "maxResults": 0 }),
+            at("/maxResults", "be between 1 and 500, inclusive"),
+        ),
+        (
+            "ListVectorBuckets",
+            json!({ "maxResults": 501 }),
+            at("/maxResults", "be between 1 and 500, inclusive"),
+        ),
         ("ListVectorBuckets", json!({ "prefix": "" }), between("/prefix", 0, "1 and 63")),
         ("ListVectorBuckets", json!({ "nextToken": "" }), between("/nextToken", 0, "1 and 512")),
         ("PutVectorBucketPolicy", json!({ "vectorBucketName": "abc" }), not_null("/policy")),
@@ -275,9 +288,21 @@ fn members_are_held_to_the_model() {
             at("/defaultIndexMode", "satisfy enum value set: [CLASSIC, ENHANCED]"),
         ),
         ("CreateIndex", index(json!({ "dimension": null })), not_null("/dimension")),
-        ("CreateIndex", index(json!({ "dimension": 0 })), at("/dimension", "be between 1 and 4096, inclusive")),
-        ("CreateIndex", index(json!({ "dimension": 4097 })), at("/dimension", "be between 1 and 4096, inclusive")),
-        ("CreateIndex", index(json!({ "dataType": "int" })), at("/dataType", "satisfy enum value set: [float32]")),
+        (
+            "CreateIndex",
+            index(json!({ "dimension": 0 })),
+            at("/dimension", "be between 1 and 4096, inclusive"),
+        ),
+        (
+            "CreateIndex",
+            index(json!({ "dimension": 4097 })),
+            at("/dimension", "be between 1 and 4096, inclusive"),
+        ),
+        (
+            "CreateIndex",
+            index(json!({ "dataType": "int" })),
+            at("/dataType", "satisfy enum value set: [float32]"),
+        ),
         (
             "CreateIndex",
             index(json!({ "distanceMetric": "what" })),
@@ -315,14 +340,26 @@ fn members_are_held_to_the_model() {
         ),
         ("UpdateIndexMode", json!({ "indexArn": arn }), not_null("/indexMode")),
         ("PutVectors", json!({ "indexArn": arn }), not_null("/vectors")),
-        ("PutVectors", json!({ "indexArn": arn, "vectors": [] }), between("/vectors", 0, "1 and 500")),
+        (
+            "PutVectors",
+            json!({ "indexArn": arn, "vectors": [] }),
+            between("/vectors", 0, "1 and 500"),
+        ),
         (
             "PutVectors",
             json!({ "indexArn": arn, "vectors": vec![json!({ "key": "k", "data": vector }); 501] }),
             between("/vectors", 501, "1 and 500"),
         ),
-        ("PutVectors", json!({ "indexArn": arn, "vectors": [{ "data": vector }] }), not_null("/vectors/0/key")),
-        ("PutVectors", json!({ "indexArn": arn, "vectors": [{ "key": "k" }] }), not_null("/vectors/0/data")),
+        (
+            "PutVectors",
+            json!({ "indexArn": arn, "vectors": [{ "data": vector }] }),
+            not_null("/vectors/0/key"),
+        ),
+        (
+            "PutVectors",
+            json!({ "indexArn": arn, "vectors": [{ "key": "k" }] }),
+            not_null("/vectors/0/data"),
+        ),
         (
             "PutVectors",
             json!({ "indexArn": arn, "vectors": [{ "key": "k", "data": {} }] }),
@@ -333,18 +370,58 @@ fn members_are_held_to_the_model() {
             json!({ "indexArn": arn, "vectors": [{ "key": "x".repeat(1025), "data": vector }] }),
             between("/vectors/0/key", 1025, "1 and 1024"),
         ),
-        ("GetVectors", json!({ "indexArn": arn, "keys": keys(101) }), between("/keys", 101, "1 and 100")),
-        ("GetVectors", json!({ "indexArn": arn, "keys": [""] }), between("/keys/0", 0, "1 and 1024")),
-        ("ListVectors", json!({ "indexArn": arn, "maxResults": 1001 }), at("/maxResults", "be between 1 and 1000, inclusive")),
-        ("ListVectors", json!({ "indexArn": arn, "segmentCount": 17, "segmentIndex": 0 }), at("/segmentCount", "be between 1 and 16, inclusive")),
-        ("ListVectors", json!({ "indexArn": arn, "segmentCount": 2, "segmentIndex": 16 }), at("/segmentIndex", "be between 0 and 15, inclusive")),
+        (
+            "GetVectors",
+            json!({ "indexArn": arn, "keys": keys(101) }),
+            between("/keys", 101, "1 and 100"),
+        ),
+        (
+            "GetVectors",
+            json!({ "indexArn": arn, "keys": [""] }),
+            between("/keys/0", 0, "1 and 1024"),
+        ),
+        (
+            "ListVectors",
+            json!({ "indexArn": arn, "maxResults": 1001 }),
+            at("/maxResults", "be between 1 and 1000, inclusive"),
+        ),
+        (
+            "ListVectors",
+            json!({ "indexArn": arn, "segmentCount": 17, "segmentIndex": 0 }),
+            at("/segmentCount", "be between 1 and 16, inclusive"),
+        ),
+        (
+            "ListVectors",
+            json!({ "indexArn": arn, "segmentCount": 2, "segmentIndex": 16 }),
+            at("/segmentIndex", "be between 0 and 15, inclusive"),
+        ),
         ("DeleteVectors", json!({ "indexArn": arn }), not_null("/keys")),
-        ("DeleteVectors", json!({ "indexArn": arn, "keys": keys(501) }), between("/keys", 501, "1 and 500")),
+        (
+            "DeleteVectors",
+            json!({ "indexArn": arn, "keys": keys(501) }),
+            between("/keys", 501, "1 and 500"),
+        ),
         ("QueryVectors", json!({ "indexArn": arn, "queryVector": vector }), not_null("/topK")),
-        ("QueryVectors", json!({ "indexArn": arn, "topK": 0 }), at("/topK", "be greater than or equal to 1")),
-        ("QueryVectors", json!({ "indexArn": arn, "topK": 1, "queryTexts": [] }), between("/queryTexts", 0, "1 and 10")),
-        ("QueryVectors", json!({ "indexArn": arn, "topK": 1, "queryTexts": text("") }), between("/queryTexts/0/text", 0, "1 and 1024")),
-        ("QueryVectors", json!({ "indexArn": arn, "topK": 1, "queryVector": {} }), not_null("/queryVector/float32")),
+        (
+            "QueryVectors",
+            json!({ "indexArn": arn, "topK": 0 }),
+            at("/topK", "be greater than or equal to 1"),
+        ),
+        (
+            "QueryVectors",
+            json!({ "indexArn": arn, "topK": 1, "queryTexts": [] }),
+            between("/queryTexts", 0, "1 and 10"),
+        ),
+        (
+            "QueryVectors",
+            json!({ "indexArn": arn, "topK": 1, "queryTexts": text("") }),
+            between("/queryTexts/0/text", 0, "1 and 1024"),
+        ),
+        (
+            "QueryVectors",
+            json!({ "indexArn": arn, "topK": 1, "queryVector": {} }),
+            not_null("/queryVector/float32"),
+        ),
     ];
     for (operation, body, message) in table {
         let response = call(&client, operation, &body);
