@@ -285,7 +285,7 @@ impl Index {
                 }
             })
             .collect();
-        hits.sort_by(|a, b| a.distance.partial_cmp(&b.distance).unwrap());
+        hits.sort_by(|a, b| a.distance.unwrap_or(0.0).total_cmp(&b.distance.unwrap_or(0.0)));
         hits.truncate(q.top);
         Ok(Answer { hits, explain: None })
     }
