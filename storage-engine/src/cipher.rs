@@ -8,8 +8,8 @@
 //! Rules:
 //! - A data key is random and serves exactly one creation attempt of one blob; its nonces are chunk
 //!   numbers. Retry or crash means a new blob id and a new key.
-//! - Associated data binds blob, chunk number and "last chunk", not the place: copy, reclaim and
-//!   completing an upload never re-encrypt, and a cut or swapped chunk is found.
+//! - Associated data binds blob, chunk size, chunk number and "last chunk", not the place: copy,
+//!   reclaim and completing an upload never re-encrypt, and a cut or swapped chunk is found.
 //! - Wraps and metadata use random 96-bit nonces under keys that serve one space.
 //!
 //! Bulk work runs on aws-lc; `aes-gcm` wraps keys, serves where aws-lc is not built in (feature
@@ -21,7 +21,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::environment::Environment;
 use crate::error::{Corruption, Error, Result};
-use crate::format::WRAPPED_KEY_BYTES;
+use crate::format::{ChunkSize, WRAPPED_KEY_BYTES};
 use crate::id::{BlobId, SpaceId};
 
 /// Bytes of an authentication tag.
@@ -174,6 +174,7 @@ pub(crate) fn space_context(store: &[u8; 16], space: SpaceId) -> Vec<u8> {
 /// Seals and opens the chunks of one blob.
 pub(crate) struct BlobCipher {
     blob: BlobId,
+    chunks: ChunkSize,
     key: BulkKey,
 }
 
@@ -194,15 +195,19 @@ pub(crate) enum ChunkEnd {
 
 impl BlobCipher {
     /// A fresh data key for `blob` and its cipher.
-    pub(crate) fn create(environment: &dyn Environment, blob: BlobId) -> Result<(Self, DataKey)> {
+    pub(crate) fn create(
+        environment: &dyn Environment,
+        blob: BlobId,
+        chunks: ChunkSize,
+    ) -> Result<(Self, DataKey)> {
         let mut key = Zeroizing::new([0; 32]);
         environment.fill_random(key.as_mut());
-        Ok((Self::open(blob, &key)?, key))
+        Ok((Self::open(blob, chunks, &key)?, key))
     }
 
     /// The cipher of an existing blob.
-    pub(crate) fn open(blob: BlobId, key: &DataKey) -> Result<Self> {
-        Ok(Self { blob, key: BulkKey::new(key)? })
+    pub(crate) fn open(blob: BlobId, chunks: ChunkSize, key: &DataKey) -> Result<Self> {
+        Ok(Self { blob, chunks, key: BulkKey::new(key)? })
     }
 
     /// Encrypts chunk `number` in place and answers its tag.
@@ -228,7 +233,10 @@ impl BlobCipher {
 
     fn chunk_context(&self, number: u64, end: ChunkEnd) -> [u8; 18] {
         let mut context = [0; 18];
-        context[0] = 1;
+        context[0] = match self.chunks {
+            ChunkSize::Stream => 1,
+            ChunkSize::Page => 2,
+        };
         context[1..9].copy_from_slice(&self.blob.0.to_le_bytes());
         context[9..17].copy_from_slice(&number.to_le_bytes());
         context[17] = u8::from(end == ChunkEnd::Last);
@@ -419,15 +427,18 @@ mod tests {
     #[test]
     fn a_chunk_opens_only_in_its_place() {
         let environment = SystemEnvironment::new(None);
-        let (cipher, key) = BlobCipher::create(&environment, BlobId(9)).unwrap();
+        let size = ChunkSize::Stream;
+        let (cipher, key) = BlobCipher::create(&environment, BlobId(9), size).unwrap();
         let mut sealed = b"some bytes".to_vec();
         let tag = cipher.seal_chunk(3, ChunkEnd::More, &mut sealed).unwrap();
-        let other = BlobCipher::open(BlobId(10), &key).unwrap();
+        let other = BlobCipher::open(BlobId(10), size, &key).unwrap();
+        let pages = BlobCipher::open(BlobId(9), ChunkSize::Page, &key).unwrap();
         for (cipher, number, end, opens) in [
             (&cipher, 3, ChunkEnd::More, true),
             (&cipher, 4, ChunkEnd::More, false),
             (&cipher, 3, ChunkEnd::Last, false),
             (&other, 3, ChunkEnd::More, false),
+            (&pages, 3, ChunkEnd::More, false),
         ] {
             let got = cipher.open_chunk(number, end, &tag, &mut sealed.clone());
             assert_eq!(got, opens, "{cipher:?} {number} {end:?}");
@@ -442,7 +453,7 @@ mod tests {
         assert!(SpaceKey::open(&master, &wrapped, b"two").is_err());
         assert!(SpaceKey::open(&PlainMasterKey::new([2; 32]), &wrapped, b"one").is_err());
         let again = SpaceKey::open(&master, &wrapped, b"one").unwrap();
-        let (_, key) = BlobCipher::create(&environment, BlobId(1)).unwrap();
+        let (_, key) = BlobCipher::create(&environment, BlobId(1), ChunkSize::Page).unwrap();
         let wrapped = space.wrap(&environment, BlobId(1), &key).unwrap();
         assert_eq!(*again.unwrap(BlobId(1), &wrapped).unwrap(), *key);
         assert!(again.unwrap(BlobId(2), &wrapped).is_err());

@@ -406,7 +406,7 @@ impl Inner {
         };
         let extents = from.extents.iter().map(&mut shift).collect::<Result<Vec<_>>>()?;
         let tags = shift(&from.tags)?;
-        let to = BlobPlace { len: from.len, tags, extents: extents.into() };
+        let to = BlobPlace { shape: from.shape, tags, extents: extents.into() };
         let zones = moving.0.iter().map(|room| Arc::clone(&room.zone)).collect();
         let operation = Prepared::MoveBlob { blob, from: Arc::clone(from), to, zones };
         for result in self.commit_each(vec![operation])? {

@@ -13,7 +13,7 @@
 //! (large) → [`Engine::commit`] hands a batch to the sequencer → the lane writes one journal batch
 //! and syncs it beside the data zones → the index shows it → the caller is told. The life of a get:
 //! [`Engine::current`] finds the entry → [`Engine::load`] reads and verifies its record →
-//! [`Record::read`] opens the value chunk by chunk.
+//! [`Record::read`] opens the value chunk by chunk, or a [`PageReader`] any page of it.
 
 mod batch;
 mod checkpoint;
@@ -34,6 +34,7 @@ pub mod limits;
 mod lock;
 pub mod media;
 mod options;
+mod page_reader;
 mod queue;
 mod read;
 mod scan;
@@ -53,6 +54,7 @@ pub use id::{BlobId, Epoch, Lsn, ROOT_SPACE, SpaceId, ZoneId};
 pub use keeper::Maintenance;
 pub use lock::{Bypass, LegalHold, Lock, Retention, RetentionMode};
 pub use options::Options;
+pub use page_reader::PageReader;
 pub use read::{Record, ValueReader};
 pub use scan::{Scan, ScanItem, ScanPage, VersionScan};
 pub use scrub::{CheckReport, check};

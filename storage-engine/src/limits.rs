@@ -11,8 +11,10 @@ pub const BLOBS_MAX: usize = 10_000;
 /// Plaintext bytes under one authentication tag: small enough for a ranged read, large enough for
 /// the cipher's full speed.
 pub const CHUNK_BYTES: usize = 64 * 1024;
-/// One blob: 5 GiB is the largest S3 part. Its tags, 1.25 MiB, lie in one zone: where zones are
-/// smaller, so are the blobs they take.
+/// Plaintext bytes under one tag where single pages are read: what a device reads at once.
+pub const PAGE_BYTES: usize = 4096;
+/// One blob: 5 GiB is the largest S3 part. Its tags, 1.25 MiB, or 20 MiB in pages, lie in one zone:
+/// where zones are smaller, so are the blobs they take.
 pub const BLOB_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 /// Smallest zone: one record, or one block of a checkpoint, must fit.
 pub const ZONE_BYTES_MIN: u64 = 64 * 1024;
@@ -33,4 +35,5 @@ pub const QUEUE_BATCHES_MAX: usize = 16 * 1024;
 pub const PAGE_MAX: usize = 10_000;
 
 const _: () = assert!(INLINE_BYTES_MAX <= CHUNK_BYTES, "an inline value is one chunk");
+const _: () = assert!(CHUNK_BYTES.is_multiple_of(PAGE_BYTES), "a buffer of a chunk is whole pages");
 const _: () = assert!(WRITE_BYTES.is_multiple_of(CHUNK_BYTES), "a write is whole chunks");

@@ -14,23 +14,24 @@ use bytes::{Bytes, BytesMut};
 use futures::stream::Stream;
 use tokio::sync::oneshot;
 
-use crate::cipher::{BlobCipher, ChunkEnd, SpaceKey, TAG_BYTES};
+use crate::cipher::{BlobCipher, ChunkEnd, DataKey, SpaceKey, TAG_BYTES};
 use crate::engine::{Engine, Inner};
 use crate::entry::{Entry, Location};
 use crate::error::{Corruption, Error, Missing, Result};
 use crate::format::{
-    BlobPlace, Extent, Piece, RECORD_HEADER_BYTES, RecordBody, RecordHeader, StoredValue, put_parts,
+    BlobPlace, ChunkSize, Extent, Piece, RECORD_HEADER_BYTES, RecordBody, RecordHeader,
+    StoredValue, put_parts,
 };
 use crate::id::{BlobId, SpaceId, ZoneId};
-use crate::limits::CHUNK_BYTES;
 use crate::lock::Lock;
 use crate::media::{SECTOR_BYTES, Sector, sector_bytes};
+use crate::scrub::bad_extent;
 use crate::value::{Value, ValueContent};
 use crate::zone::Zone;
 
 /// Plaintext bytes opened at a time.
 const WINDOW_BYTES: u64 = 512 * 1024;
-/// Tags read at a time: those of 256 MiB.
+/// Tags read at a time: those of 256 MiB in chunks, of 16 MiB in pages.
 const TAG_WINDOW_CHUNKS: u64 = 4096;
 /// How often a version that keeps moving is followed.
 const FOLLOW_MAX: usize = 16;
@@ -82,9 +83,7 @@ impl Engine {
             }
         }
         let error = failed.unwrap_or(Error::NotFound(Missing::Version));
-        if matches!(error, Error::Corrupt(_)) {
-            self.inner.counters.note_corruption();
-        }
+        self.inner.note_corrupt(&error);
         Err(error)
     }
 }
@@ -93,6 +92,19 @@ impl Record {
     /// The sealed value, to put it under another name ([`crate::Engine::adopt`]) or rewrite it.
     pub fn value(&self) -> Value {
         self.value.clone()
+    }
+
+    /// The blob that is all of the value, and where it lies; none when there is not exactly one.
+    pub(crate) fn only_blob(&self) -> Option<(&Piece, &Arc<BlobPlace>)> {
+        match (&self.value.content, self.held.places.as_slice()) {
+            (ValueContent::Blobs(pieces), [place]) => Some((pieces.first()?, place)),
+            _ => None,
+        }
+    }
+
+    /// The key of a blob of the value.
+    pub(crate) fn data_key(&self, piece: &Piece) -> Result<DataKey> {
+        self.held.key.unwrap(piece.blob, &piece.key)
     }
 
     /// Opens `range` (clipped to the value) as a stream of verified pieces.
@@ -180,9 +192,7 @@ impl ValueReader {
         match &result {
             Ok(piece) => self.remaining -= (piece.len() as u64).min(self.remaining),
             Err(error) => {
-                if matches!(error, Error::Corrupt(_)) {
-                    self.inner.counters.note_corruption();
-                }
+                self.inner.note_corrupt(error);
                 self.source = Source::Done;
             }
         }
@@ -294,7 +304,7 @@ impl Inner {
         let mut pins: Vec<Arc<Zone>> = Vec::new();
         for piece in pieces {
             let blob = index.blobs.get(&piece.blob).ok_or(Error::NotFound(Missing::Blob))?;
-            if blob.place.len != piece.len {
+            if blob.place.shape.bytes() != piece.len {
                 let expected = format!("blob {} of {} bytes", piece.blob, piece.len);
                 return Err(corrupt_record(record, &expected, "a blob of another length"));
             }
@@ -315,16 +325,17 @@ impl Inner {
         segment: &mut Segment,
         open: &mut Option<Box<OpenBlob>>,
     ) -> Result<Bytes> {
-        let chunk_bytes = CHUNK_BYTES as u64;
+        let shape = segment.place.shape;
+        let chunk_bytes = shape.chunk_bytes();
         let first = segment.range.start / chunk_bytes;
         let wanted_end = segment.range.end.min(segment.range.start + WINDOW_BYTES);
         let last = wanted_end.div_ceil(chunk_bytes);
         let blob = self.open_blob(key, segment, open, first..last).await?;
-        let bytes = first * chunk_bytes..(last * chunk_bytes).min(segment.place.len);
+        let bytes = first * chunk_bytes..(last * chunk_bytes).min(shape.bytes());
         let len = (bytes.end - bytes.start) as usize;
         let runs = runs_of(&segment.place.extents, bytes.clone());
         let mut data = self.read_runs(vec![0; len], &runs).await?;
-        for (number, chunk) in (first..last).zip(data.chunks_mut(CHUNK_BYTES)) {
+        for (number, chunk) in (first..last).zip(data.chunks_mut(shape.chunk_size().bytes())) {
             self.open_chunk(segment, blob, number, chunk)?;
         }
         let from = (segment.range.start - bytes.start) as usize;
@@ -340,15 +351,15 @@ impl Inner {
         number: u64,
         chunk: &mut [u8],
     ) -> Result<()> {
-        let chunks = segment.place.len.div_ceil(CHUNK_BYTES as u64);
-        let end = if number + 1 == chunks { ChunkEnd::Last } else { ChunkEnd::More };
+        let shape = segment.place.shape;
+        let end = if number + 1 == shape.chunks() { ChunkEnd::Last } else { ChunkEnd::More };
         let at = (number - blob.first_tag) as usize * TAG_BYTES;
         let tag = blob.tags.get(at..at + TAG_BYTES).unwrap_or_default();
         // A failed opening leaves the buffer unspecified, so the second try reads afresh.
         if blob.cipher.open_chunk(number, end, tag, chunk) {
             return Ok(());
         }
-        let start = number * CHUNK_BYTES as u64;
+        let start = number * shape.chunk_bytes();
         let mut at_fault = None;
         for run in runs_of(&segment.place.extents, start..start + chunk.len() as u64) {
             let fresh = self.read_past_caches(run.zone, run.offset, run.into.len())?;
@@ -383,10 +394,11 @@ impl Inner {
             Some(held) => held,
             None => {
                 let key = key.unwrap(segment.piece.blob, &segment.piece.key)?;
-                let cipher = BlobCipher::open(segment.piece.blob, &key)?;
-                let all = segment.place.len.div_ceil(CHUNK_BYTES as u64);
-                let wanted = segment.range.end.div_ceil(CHUNK_BYTES as u64);
-                let last = wanted.min(chunks.start + TAG_WINDOW_CHUNKS).max(chunks.end).min(all);
+                let shape = segment.place.shape;
+                let cipher = BlobCipher::open(segment.piece.blob, shape.chunk_size(), &key)?;
+                let wanted = segment.range.end.div_ceil(shape.chunk_bytes());
+                let last = wanted.min(chunks.start + TAG_WINDOW_CHUNKS).max(chunks.end);
+                let last = last.min(shape.chunks());
                 let len = (last - chunks.start) as usize * TAG_BYTES;
                 let offset = u64::from(segment.place.tags.offset) + chunks.start * TAG_BYTES as u64;
                 let run = Run { zone: segment.place.tags.zone, offset, into: 0..len };
@@ -396,6 +408,27 @@ impl Inner {
             }
         };
         Ok(open.insert(held))
+    }
+
+    /// Reads and verifies an extent. What it lies in must be pinned.
+    pub(crate) async fn read_extent(&self, extent: &Extent) -> Result<Vec<u8>> {
+        let (zone, offset, len) = (extent.zone, u64::from(extent.offset), extent.len as usize);
+        let data = self.read_runs(vec![0; len], &[Run { zone, offset, into: 0..len }]).await?;
+        if crc32fast::hash(&data) == extent.crc {
+            return Ok(data);
+        }
+        let again = self.read_past_caches(zone, offset, len)?;
+        match crc32fast::hash(&again) {
+            crc if crc == extent.crc => Ok(again),
+            crc => Err(Error::Corrupt(bad_extent(zone, extent.offset, extent.crc, crc))),
+        }
+    }
+
+    /// Counts an error that says that bytes changed.
+    pub(crate) fn note_corrupt(&self, error: &Error) {
+        if matches!(error, Error::Corrupt(_)) {
+            self.counters.note_corruption();
+        }
     }
 
     /// Fills a buffer: from the page cache here, else on a blocking thread.
@@ -479,7 +512,8 @@ fn open_inline(key: &SpaceKey, value: Value, at: Location, range: Range<u64>) ->
     };
     let data_key = key.unwrap(blob, &wrapped)?;
     let mut plain = data.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
-    if !BlobCipher::open(blob, &data_key)?.open_chunk(0, ChunkEnd::Last, &tag, &mut plain) {
+    let cipher = BlobCipher::open(blob, ChunkSize::Stream, &data_key)?;
+    if !cipher.open_chunk(0, ChunkEnd::Last, &tag, &mut plain) {
         return Err(corrupt_record(at, "an authentic value", "changed bytes"));
     }
     Ok(plain.freeze().slice(range.start as usize..range.end as usize))

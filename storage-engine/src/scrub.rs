@@ -385,7 +385,8 @@ fn note(result: Result<()>, report: &mut CheckReport) -> Result<()> {
     }
 }
 
-fn bad_extent(zone: ZoneId, offset: u32, expected: u32, found: u32) -> Corruption {
+/// An extent whose bytes have another checksum.
+pub(crate) fn bad_extent(zone: ZoneId, offset: u32, expected: u32, found: u32) -> Corruption {
     Corruption {
         zone: Some(zone),
         offset: offset.into(),

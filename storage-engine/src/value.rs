@@ -1,7 +1,7 @@
 //! Values on their way in: sealed pieces and the writer that makes them.
 //!
-//! - A writer seals 64 KiB chunks into an aligned buffer and writes it in 1 MiB pieces, or in smaller
-//!   ones where memory is short, while the stream comes in; the tags follow the last chunk.
+//! - A writer seals chunks into an aligned buffer and writes it in 1 MiB pieces, or in smaller ones
+//!   where memory is short, while the stream comes in; the tags follow the last chunk.
 //! - A value that is dropped uncommitted gives its room back as dead bytes; nothing refers to it.
 
 use std::collections::VecDeque;
@@ -16,7 +16,8 @@ use crate::cipher::{BlobCipher, ChunkEnd, DataKey, TAG_BYTES};
 use crate::engine::Inner;
 use crate::error::{Error, Result};
 use crate::format::{
-    BlobPlace, Extent, Piece, StoredValue, WRAPPED_KEY_BYTES, ZONE_DATA_OFFSET, ZoneClass,
+    BlobPlace, BlobShape, ChunkSize, Extent, Piece, StoredValue, WRAPPED_KEY_BYTES,
+    ZONE_DATA_OFFSET, ZoneClass,
 };
 use crate::id::{BlobId, SpaceId};
 use crate::limits::{BLOB_BYTES_MAX, BLOBS_MAX, CHUNK_BYTES, WRITE_BYTES};
@@ -116,6 +117,18 @@ pub enum Placement {
     Auto,
     /// Always in a blob, so that it can be joined to others without moving.
     Blob,
+    /// Always in a blob, sealed in pages of [`crate::limits::PAGE_BYTES`], so that single ones can be
+    /// read ([`crate::PageReader`]).
+    Pages,
+}
+
+impl Placement {
+    fn chunk_size(self) -> ChunkSize {
+        match self {
+            Self::Auto | Self::Blob => ChunkSize::Stream,
+            Self::Pages => ChunkSize::Page,
+        }
+    }
 }
 
 /// Takes a stream, seals it and puts it where it stays. Dropped unfinished, it leaves nothing.
@@ -126,6 +139,7 @@ pub struct ValueWriter {
     placement: Placement,
     expected: Option<u64>,
     size: u64,
+    /// What a chunk is filled with.
     small: Vec<u8>,
     stream: Option<BlobStream>,
 }
@@ -137,7 +151,8 @@ impl ValueWriter {
         placement: Placement,
         expected: Option<u64>,
     ) -> Self {
-        let capacity = expected.unwrap_or(0).min(CHUNK_BYTES as u64) as usize;
+        let chunk_bytes = placement.chunk_size().bytes();
+        let capacity = expected.unwrap_or(0).min(chunk_bytes as u64) as usize;
         let small = Vec::with_capacity(capacity);
         Self { inner, space, placement, expected, size: 0, small, stream: None }
     }
@@ -148,11 +163,12 @@ impl ValueWriter {
         if self.size > BLOB_BYTES_MAX {
             return Err(Error::Invalid(format!("a value is at most {BLOB_BYTES_MAX} bytes")));
         }
+        let chunk_bytes = self.placement.chunk_size().bytes();
         while data.has_remaining() {
-            if self.small.len() == CHUNK_BYTES {
+            if self.small.len() == chunk_bytes {
                 self.seal_pending(ChunkEnd::More).await?;
             }
-            let take = data.len().min(CHUNK_BYTES - self.small.len());
+            let take = data.len().min(chunk_bytes - self.small.len());
             self.small.extend_from_slice(&data[..take]);
             data.advance(take);
         }
@@ -186,7 +202,8 @@ impl ValueWriter {
             Some(stream) => stream,
             None => {
                 let expected = self.expected.filter(|&len| len >= self.size);
-                self.stream.insert(BlobStream::new(Arc::clone(&self.inner), expected)?)
+                let (inner, chunks) = (Arc::clone(&self.inner), self.placement.chunk_size());
+                self.stream.insert(BlobStream::new(inner, chunks, expected)?)
             }
         };
         stream.push_chunk(&self.small, end).await?;
@@ -202,6 +219,7 @@ struct BlobStream {
     blob: BlobId,
     cipher: BlobCipher,
     key: DataKey,
+    chunk_size: ChunkSize,
     chunks: u64,
     tags: Vec<u8>,
     /// Bytes of data still expected, for sizing runs.
@@ -230,14 +248,15 @@ impl Drop for BlobStream {
 }
 
 impl BlobStream {
-    fn new(inner: Arc<Inner>, expected: Option<u64>) -> Result<Self> {
+    fn new(inner: Arc<Inner>, chunk_size: ChunkSize, expected: Option<u64>) -> Result<Self> {
         let blob = inner.next_blob()?;
-        let (cipher, key) = BlobCipher::create(inner.environment.as_ref(), blob)?;
+        let (cipher, key) = BlobCipher::create(inner.environment.as_ref(), blob, chunk_size)?;
         Ok(Self {
             inner,
             blob,
             cipher,
             key,
+            chunk_size,
             chunks: 0,
             tags: Vec::new(),
             expected,
@@ -269,11 +288,17 @@ impl BlobStream {
         Ok(())
     }
 
-    /// A buffer for as much as comes next, or at least for a chunk of `chunk_len` bytes.
+    /// Bytes that the tags of all chunks will take, as far as the length is known.
+    fn expected_tags(&self) -> u64 {
+        let chunk_bytes = self.chunk_size.bytes() as u64;
+        self.expected.map_or(0, |len| len.div_ceil(chunk_bytes) * TAG_BYTES as u64)
+    }
+
+    /// A buffer for as much as comes next, or at least for what a writer has to have.
     async fn take_buffer(&mut self, chunk_len: usize) -> Result<WriteBuffer> {
+        let sealed = self.chunks * self.chunk_size.bytes() as u64;
         let left = self.expected.map_or(u64::MAX, |len| {
-            let tags = len.div_ceil(CHUNK_BYTES as u64) * TAG_BYTES as u64;
-            len.saturating_sub(self.chunks * CHUNK_BYTES as u64) + tags
+            len.saturating_sub(sealed).saturating_add(self.expected_tags())
         });
         let wanted = left.min(BUFFER_BYTES_MAX as u64) as usize;
         loop {
@@ -282,7 +307,8 @@ impl BlobStream {
             }
             // What this stream has on its way comes back soon; what others have, perhaps never.
             if self.in_flight.is_empty() {
-                return Ok(WriteBuffer::uncounted(chunk_len));
+                // Small chunks are not written one by one.
+                return Ok(WriteBuffer::uncounted(wanted.min(CHUNK_BYTES).max(chunk_len)));
             }
             self.wait_one().await?;
         }
@@ -317,7 +343,7 @@ impl BlobStream {
     fn run_with_room(&mut self, wanted: u64) -> Result<&mut Run> {
         let spent = self.run.as_ref().is_none_or(|run| run.used == run.room.len);
         if spent {
-            let tags = self.expected.map_or(0, |len| len.div_ceil(CHUNK_BYTES as u64) * 16);
+            let tags = self.expected_tags();
             let written: u64 = self.extents.iter().map(|e| u64::from(e.len)).sum();
             let ask = match self.expected {
                 Some(len) => len.saturating_sub(written) + tags,
@@ -400,7 +426,7 @@ impl BlobStream {
             self.wait_one().await?;
         }
         let place = BlobPlace {
-            len: size,
+            shape: BlobShape::new(size, self.chunk_size),
             tags: tags_extent,
             extents: std::mem::take(&mut self.extents).into(),
         };
@@ -526,9 +552,10 @@ impl Inner {
     pub(crate) fn seal_inline(&self, space: SpaceId, mut data: Vec<u8>) -> Result<Value> {
         let space_key = self.space_key(space)?;
         let blob = self.next_blob()?;
-        let (cipher, data_key) = BlobCipher::create(self.environment.as_ref(), blob)?;
+        let environment = self.environment.as_ref();
+        let (cipher, data_key) = BlobCipher::create(environment, blob, ChunkSize::Stream)?;
         let tag = cipher.seal_chunk(0, ChunkEnd::Last, &mut data)?;
-        let key = space_key.wrap(self.environment.as_ref(), blob, &data_key)?;
+        let key = space_key.wrap(environment, blob, &data_key)?;
         Ok(Value {
             size: data.len() as u64,
             content: ValueContent::Inline { blob, key, tag, data: data.into() },

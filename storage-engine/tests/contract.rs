@@ -150,10 +150,13 @@ fn zones_are_made_once_and_listed_in_order(device: &mut dyn Device) {
 fn what_was_written_is_read_in_every_way(device: &mut dyn Device) {
     let media = device.media();
     let zone = ZoneId(1);
+    // A hint about what is not there is none.
+    media.will_need(zone, 0, ZONE_BYTES);
     media.create(EPOCH, zone).unwrap();
     media.write(EPOCH, zone, SECTOR_BYTES, &[sector(1), sector(2)]).unwrap();
     // Before and after the sync, and after the same place was written again.
     for third in [2, 3] {
+        media.will_need(zone, SECTOR_BYTES, 2 * SECTOR_BYTES);
         let mut out = [0; 5000];
         media.read(zone, SECTOR_BYTES, &mut out).unwrap();
         assert_eq!((&out[..4096], out[4999]), (&[1; 4096][..], third));

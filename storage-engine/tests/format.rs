@@ -16,7 +16,7 @@ use storage_engine::*;
 
 use crate::decoders;
 use crate::golden::GOLDEN;
-use crate::subject::{Kind, Subject, ZONE_BYTES, data, open_on};
+use crate::subject::{Kind, Subject, ZONE_BYTES, data, open_on, pages_of, read_pages};
 
 /// Rounds of the bounded run; the fuzz targets go on for as long as they are let.
 const ROUNDS: u64 = 4_000;
@@ -26,7 +26,10 @@ fn samples() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let location = Location { zone: ZoneId(7), offset: 8256, len: 222, crc: 0xAABB_CCDD };
     let extent = |zone| Extent { zone: ZoneId(zone), offset: 8192, len: 70_000, crc: 0x0102_0304 };
     let tags = Extent { zone: ZoneId(9), offset: 78_192, len: 32, crc: 5 };
-    let place = BlobPlace { len: 140_000, tags, extents: Box::new([extent(8), extent(9)]) };
+    let shape = |chunks| BlobShape::new(140_000, chunks);
+    let extents = Box::new([extent(8), extent(9)]);
+    let place = BlobPlace { shape: shape(ChunkSize::Stream), tags, extents };
+    let paged = BlobPlace { shape: shape(ChunkSize::Page), ..place.clone() };
     let retention =
         Some(Retention { mode: RetentionMode::Compliance, until_ms: 1_900_000_000_000 });
     let lock = Lock { retention, legal_hold: LegalHold::On };
@@ -57,6 +60,7 @@ fn samples() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("create space", RecordBody::CreateSpace { space, key: &key }),
         ("drop space", RecordBody::DropSpace { space }),
         ("blob", RecordBody::Blob { blob: BlobId(12), place: place.clone() }),
+        ("blob in pages", RecordBody::Blob { blob: BlobId(13), place: paged.clone() }),
         ("move record", RecordBody::MoveRecord { space, sequence, name, to: location }),
     ];
     let entry = |body| Entry {
@@ -141,7 +145,7 @@ fn samples() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("spaces", "spaces", encode_spaces(&[(space, vec![1; 60]), (SpaceId(9), vec![2; 3])])),
         ("versions", "versions", encode_versions(space, Some(b"bound"), &versions)),
         ("last versions", "versions", encode_versions(space, None, &[])),
-        ("blobs", "blobs", encode_blobs(&[(BlobId(12), place)])),
+        ("blobs", "blobs", encode_blobs(&[(BlobId(12), place), (BlobId(13), paged)])),
     ];
     for (what, body) in bodies {
         let mut bytes = vec![body.kind()];
@@ -253,9 +257,15 @@ fn describe(engine: &Engine, spaces: &[u32]) -> String {
             let ScanItem::Version { name, entry, newest } = item else { continue };
             let record = block_on(engine.load(space, &name, &entry)).unwrap();
             let content = block_on(record.read(0..u64::MAX).collect()).unwrap();
+            // Only a value in pages has a reader of them.
+            let pages = block_on(engine.page_reader(&record)).map(|reader| {
+                let all: Vec<u32> = (0..reader.pages()).collect();
+                assert_eq!(read_pages(&reader, &all).unwrap(), pages_of(&content, &all));
+                format!(" pages {}", all.len())
+            });
             writeln!(
                 out,
-                "{space} {} {} {} flags {} label {} size {} stamp {}-{} lock {:?} meta {} crc {:08x} {newest}",
+                "{space} {} {} {} flags {} label {} size {} stamp {}-{} lock {:?} meta {} crc {:08x} {newest}{}",
                 String::from_utf8_lossy(&name),
                 entry.sequence,
                 entry.time_ms,
@@ -267,6 +277,7 @@ fn describe(engine: &Engine, spaces: &[u32]) -> String {
                 engine.lock_of(&entry),
                 hex(&record.meta),
                 crc32fast::hash(&content),
+                pages.unwrap_or_default(),
             )
             .unwrap();
         }
@@ -339,6 +350,13 @@ fn write_the_fixture() {
         subject.put(one, &format!("k{nth}"), Keep::Null, data(nth as u64, len));
     }
     subject.put(one, "k2", Keep::All, data(20, 300));
+    let pages = crate::subject::Source::Fresh(Placement::Pages);
+    for (name, len) in [("pages", 70_000), ("no pages", 0)] {
+        let content = Some(subject.write(one, data(24, len), &pages).unwrap());
+        let name = Bytes::from_static(name.as_bytes());
+        let put = Change::Put { space: one, name, keep: Keep::Null, content, lock: None };
+        subject.commit(Plan { conditions: vec![], changes: vec![put] }).unwrap();
+    }
     subject.put(two, "a/b", Keep::All, data(21, 300));
     subject.put(two, "a/b", Keep::All, data(22, 5_000));
     subject.put(ROOT_SPACE, "root", Keep::Null, data(23, 30));

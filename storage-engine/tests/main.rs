@@ -14,6 +14,7 @@ mod format;
 mod golden;
 mod headers;
 mod model;
+mod pages;
 mod panics;
 mod planted;
 mod recovery;

@@ -292,7 +292,7 @@ impl Subject {
             Source::Fresh(placement) => {
                 let value = block_on(write_value(self.engine(), space, *placement, &content))?;
                 let in_blob =
-                    !value.is_inline() && (!content.is_empty() || *placement == Placement::Blob);
+                    !value.is_inline() && (!content.is_empty() || *placement != Placement::Auto);
                 (value, if in_blob { vec![fresh_blob()] } else { vec![] })
             }
             Source::Copies(sources) => {
@@ -427,7 +427,35 @@ fn read_back(
     if data[..] != content.data[..] {
         return Err(format!("other bytes, {} of them", data.len()));
     }
-    Ok(())
+    match block_on(engine.page_reader(&record)) {
+        // It is no value in pages.
+        Err(Error::Invalid(_)) => Ok(()),
+        Err(error) => Err(say(error)),
+        Ok(reader) => {
+            let pages: Vec<u32> = (0..reader.pages()).rev().collect();
+            let found = read_pages(&reader, &pages).map_err(say)?;
+            let same = found == pages_of(&content.data, &pages);
+            same.then_some(()).ok_or_else(|| format!("other pages, {} of them", pages.len()))
+        }
+    }
+}
+
+/// Reads pages, one behind the other.
+pub(crate) fn read_pages(reader: &PageReader, pages: &[u32]) -> Result<Vec<u8>> {
+    let mut out = vec![0xEE; pages.len() * limits::PAGE_BYTES];
+    reader.read(pages, &mut out)?;
+    Ok(out)
+}
+
+/// What [`read_pages`] must give.
+pub(crate) fn pages_of(content: &[u8], pages: &[u32]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for page in pages {
+        let held = content.chunks(limits::PAGE_BYTES).nth(*page as usize).unwrap();
+        out.extend_from_slice(held);
+        out.resize(out.len().next_multiple_of(limits::PAGE_BYTES), 0);
+    }
+    out
 }
 
 /// Writes a value in uneven pieces.

@@ -155,7 +155,11 @@ impl Workload {
             return Change::Put { space, name, keep, content: None, lock };
         }
         let content = data(self.random.next_u64(), self.size());
-        let placement = if self.chance(20) { Placement::Blob } else { Placement::Auto };
+        let placement = match self.random.below(100) {
+            0..10 => Placement::Blob,
+            10..20 => Placement::Pages,
+            _ => Placement::Auto,
+        };
         let written = subject.write(space, content, &Source::Fresh(placement)).unwrap();
         Change::Put { space, name, keep, content: Some(written), lock }
     }

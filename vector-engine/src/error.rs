@@ -16,6 +16,10 @@ pub enum Error {
     NotFound,
     /// The state forbids the change: nothing was written. The text says what stands in the way.
     Conflict(String),
+    /// Too many writes wait, or the engine is closing. Retry later.
+    Busy,
+    /// Background work was told to end; it is taken up again at the next start.
+    Stopped,
     /// What was stored is not what is read: never served. Restore from a copy.
     Corrupt(String),
     /// The storage engine failed; its kind says what to do.
@@ -28,6 +32,8 @@ impl fmt::Display for Error {
             Self::Invalid(why) => write!(f, "invalid: {why}"),
             Self::NotFound => f.write_str("no such vector index"),
             Self::Conflict(why) => write!(f, "conflict: {why}"),
+            Self::Busy => f.write_str("too many writes are waiting"),
+            Self::Stopped => f.write_str("the vector engine is closing"),
             Self::Corrupt(what) => write!(f, "corrupt vector segment: {what}"),
             Self::Storage(error) => error.fmt(f),
         }
@@ -45,6 +51,9 @@ impl std::error::Error for Error {
 
 impl From<storage_engine::Error> for Error {
     fn from(error: storage_engine::Error) -> Self {
-        Self::Storage(error)
+        match error {
+            storage_engine::Error::NotFound(storage_engine::Missing::Space(_)) => Self::NotFound,
+            error => Self::Storage(error),
+        }
     }
 }

@@ -20,4 +20,18 @@ impl Metric {
             Self::Cosine | Self::InnerProduct => ordering,
         }
     }
+
+    /// The byte that stands for it on the device.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Euclidean => 0,
+            Self::Cosine => 1,
+            Self::InnerProduct => 2,
+        }
+    }
+
+    /// The metric that a byte stands for.
+    pub(crate) fn of_code(code: u8) -> Option<Self> {
+        [Self::Euclidean, Self::Cosine, Self::InnerProduct].into_iter().find(|m| m.code() == code)
+    }
 }

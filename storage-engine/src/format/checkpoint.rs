@@ -20,9 +20,8 @@
 //! place as in a blob record. *end*: checkpoint LSN 8, replay zone 4, replay offset 4, highest time
 //! 8, next space 4, zones 4.
 
-use super::record::{
-    decode_location, decode_lock, decode_place, encode_location, encode_lock, encode_place,
-};
+use super::place::{decode_place, encode_place};
+use super::record::{decode_location, decode_lock, encode_location, encode_lock};
 use super::{BlobPlace, Decoder, Encoder, Malformed};
 use crate::entry::{Body, Entry, Stamp};
 use crate::id::{BlobId, Lsn, SpaceId, ZoneId};

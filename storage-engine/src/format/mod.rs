@@ -9,6 +9,7 @@
 mod checkpoint;
 mod codec;
 mod journal;
+mod place;
 mod record;
 mod root;
 mod zone;
@@ -20,9 +21,10 @@ pub use checkpoint::{
 };
 pub use codec::{Decoder, Encoder, Malformed};
 pub use journal::{BATCH_HEADER_BYTES, BatchHeader};
+pub use place::{BlobPlace, BlobShape, ChunkSize, Extent};
 pub use record::{
-    BlobPlace, Extent, Piece, PutHead, RECORD_HEADER_BYTES, RecordBody, RecordHeader, StoredValue,
-    WRAPPED_KEY_BYTES, encode_body, patch_put, put_parts,
+    Piece, PutHead, RECORD_HEADER_BYTES, RecordBody, RecordHeader, StoredValue, WRAPPED_KEY_BYTES,
+    encode_body, patch_put, put_parts,
 };
 pub use root::Root;
 pub use zone::{ZONE_DATA_OFFSET, ZoneClass, ZoneHeader};
@@ -37,4 +39,4 @@ pub fn salt_header(header: &mut [u8], salt: u32) {
 }
 
 /// The format this release writes. It reads every format down to 1.
-pub const FORMAT_VERSION: u16 = 2;
+pub const FORMAT_VERSION: u16 = 3;

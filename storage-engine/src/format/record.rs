@@ -35,10 +35,10 @@
 //! A value in the record: blob id 8, wrapped key 60, tag 16, ciphertext. A blob of a value: id 8,
 //! length 8, wrapped key 60. *remove* (3): space 4, sequence 8, name. *lock* (4): space 4, sequence
 //! 8, lock 10 as above, name. *create space* (5): space 4, wrapped key. *drop space* (6): space 4.
-//! *blob* (7): id 8, length 8, tag extent, extent count 4, extents; an extent is zone 4, offset 4,
-//! length 4, CRC-32 4. *move record* (8): space 4, sequence 8, zone 4, offset 4, length 4, CRC 4,
-//! name.
+//! *blob* (7): id 8, place (`place.rs`). *move record* (8): space 4, sequence 8, zone 4, offset 4,
+//! length 4, CRC 4, name.
 
+use super::place::{BlobPlace, decode_place, encode_place};
 use super::{Decoder, Encoder, Malformed};
 use crate::entry::{Entry, Location, Stamp};
 use crate::id::{BlobId, Lsn, SpaceId, ZoneId};
@@ -52,7 +52,6 @@ pub const WRAPPED_KEY_BYTES: usize = 12 + 32 + 16;
 const MAGIC: [u8; 4] = *b"LREC";
 const HEADER_CRC_OFFSET: usize = 28;
 const PIECE_BYTES: usize = 8 + 8 + WRAPPED_KEY_BYTES;
-const EXTENT_BYTES: usize = 16;
 const PUT_FIXED_BYTES: usize = 69;
 
 /// Header of a record.
@@ -66,30 +65,6 @@ pub struct RecordHeader {
     pub len: u32,
     /// CRC-32 of the body.
     pub crc: u32,
-}
-
-/// Immutable run of bytes inside one zone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Extent {
-    /// The zone.
-    pub zone: ZoneId,
-    /// Byte offset in it.
-    pub offset: u32,
-    /// Length in bytes.
-    pub len: u32,
-    /// CRC-32 of the bytes.
-    pub crc: u32,
-}
-
-/// Where a blob lies.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct BlobPlace {
-    /// Plaintext and ciphertext length in bytes.
-    pub len: u64,
-    /// Its authentication tags, 16 bytes a chunk, in order.
-    pub tags: Extent,
-    /// Its ciphertext, in order.
-    pub extents: Box<[Extent]>,
 }
 
 /// A blob as part of a value.
@@ -504,36 +479,4 @@ pub(super) fn encode_location(location: &Location, out: &mut Vec<u8>) {
 
 pub(super) fn decode_location(d: &mut Decoder<'_>) -> Result<Location, Malformed> {
     Ok(Location { zone: ZoneId(d.u32()?), offset: d.u32()?, len: d.u32()?, crc: d.u32()? })
-}
-
-fn encode_extent(extent: &Extent, out: &mut Vec<u8>) {
-    Encoder::new(out).u32(extent.zone.0).u32(extent.offset).u32(extent.len).u32(extent.crc);
-}
-
-fn decode_extent(d: &mut Decoder<'_>) -> Result<Extent, Malformed> {
-    Ok(Extent { zone: ZoneId(d.u32()?), offset: d.u32()?, len: d.u32()?, crc: d.u32()? })
-}
-
-pub(super) fn encode_place(place: &BlobPlace, out: &mut Vec<u8>) {
-    Encoder::new(out).u64(place.len);
-    encode_extent(&place.tags, out);
-    Encoder::new(out).u32(place.extents.len() as u32);
-    for extent in &place.extents {
-        encode_extent(extent, out);
-    }
-}
-
-pub(super) fn decode_place(d: &mut Decoder<'_>) -> Result<BlobPlace, Malformed> {
-    let len = d.u64()?;
-    let tags = decode_extent(d)?;
-    let count = d.count(EXTENT_BYTES)?;
-    let mut extents = Vec::with_capacity(count);
-    for _ in 0..count {
-        extents.push(decode_extent(d)?);
-    }
-    let held: u64 = extents.iter().map(|e| u64::from(e.len)).sum();
-    if held != len {
-        return Err(Malformed::new("blob length"));
-    }
-    Ok(BlobPlace { len, tags, extents: extents.into() })
 }

@@ -368,6 +368,14 @@ impl Media for FileMedia {
         }
     }
 
+    fn will_need(&self, zone: ZoneId, offset: u64, len: u64) {
+        if let Ok(files) = self.zone(zone).and_then(|zone| self.files(&zone)) {
+            let len = std::num::NonZeroU64::new(len);
+            // Where the system cannot, the read waits alone.
+            let _hint = rustix::fs::fadvise(&files.reader, offset, len, Advice::WillNeed);
+        }
+    }
+
     fn read_uncached(&self, zone: ZoneId, offset: u64, out: &mut [Sector]) -> Result<()> {
         let bytes = sector_bytes_mut(out);
         self.check_range(zone, offset, bytes.len())?;

@@ -63,6 +63,9 @@ pub trait Media: Send + Sync {
     fn read(&self, zone: ZoneId, offset: u64, out: &mut [u8]) -> Result<()>;
     /// Like [`Media::read`] when it needs no waiting, else false and `out` is unspecified.
     fn read_cached(&self, zone: ZoneId, offset: u64, out: &mut [u8]) -> Result<bool>;
+    /// Says that a run of bytes is read next, so that the device can fetch it beside others. A hint:
+    /// what is wrong with the run, the read says.
+    fn will_need(&self, _zone: ZoneId, _offset: u64, _len: u64) {}
     /// Reads whole sectors past every cache: what is on the device now.
     fn read_uncached(&self, zone: ZoneId, offset: u64, out: &mut [Sector]) -> Result<()>;
     /// Makes every completed write to the zone durable and refuses further ones.

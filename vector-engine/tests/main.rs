@@ -1,0 +1,9 @@
+//! The vector engine as its owner meets it, on a simulated device and on files: what is acknowledged is
+//! found, as an exact reference finds it, through seals, compactions, crashes and restarts.
+
+mod behaviour;
+mod crash;
+mod model;
+mod recall;
+mod reference;
+mod subject;
