@@ -10,6 +10,7 @@ use storage_engine::media::{Durability, FileMedia, FileMediaOptions, Media};
 use storage_engine::{Engine, Environment, MasterKey, Options, SystemEnvironment};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use vector_engine::{EngineOptions, VectorEngine};
 use zeroize::Zeroizing;
 
 use crate::banner::Banner;
@@ -23,7 +24,7 @@ use crate::logging;
 use crate::objects::{self, NewBucket, ObjectError, Objects, Versioning};
 use crate::server::vectors::Vectors;
 use crate::server::{self, Readiness, Server};
-use crate::vectors::{self, Limits, VectorEngine};
+use crate::vectors::{self, Limits};
 
 /// Why the server did not start or did not stop cleanly.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub enum ServeError {
     Keyring(KeyringError),
     /// The store cannot be used.
     Store(PathBuf, storage_engine::Error),
+    /// The vector engine does not start.
+    Vectors(vector_engine::Error),
     /// The address cannot be listened on.
     Listen(SocketAddr, std::io::Error),
     /// The system gives no threads or no signals.
@@ -53,6 +56,7 @@ impl std::fmt::Display for ServeError {
             Self::Users(error) => write!(f, "users: {error}"),
             Self::Keyring(error) => error.fmt(f),
             Self::Store(path, error) => write!(f, "store `{}`: {error}", path.display()),
+            Self::Vectors(error) => write!(f, "vector engine: {error}"),
             Self::Listen(address, error) => {
                 let fix = match error.kind() {
                     std::io::ErrorKind::AddrInUse => {
@@ -208,13 +212,16 @@ impl Store {
             Engine::open(Arc::clone(&environment), media, master, options).map_err(fail)?;
         let catalog = Catalog::open(engine.clone(), Some(path.join("catalog"))).await;
         let catalog = catalog.map_err(fail)?;
-        let vectors = VectorEngine::default();
+        let vectors =
+            VectorEngine::new(engine.clone(), Arc::clone(&environment), EngineOptions::default());
+        let vectors = vectors.map_err(ServeError::Vectors)?;
         let store = Self { root, engine, catalog, vectors, environment, token_key, device };
         Ok((store, identities))
     }
 
     /// Seals and syncs.
     async fn close(self, directory: &DataDirectory) -> Result<(), ServeError> {
+        self.vectors.close().await;
         self.catalog.close().await;
         self.engine
             .close()

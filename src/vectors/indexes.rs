@@ -1,6 +1,7 @@
 //! Operations on vector indexes.
 
 use serde::Serialize;
+use vector_engine::{Language, TextState};
 
 use super::access::{Caller, IndexTarget, TAG_RESOURCE};
 use super::buckets::{EncryptionShown, check_list, page_limit};
@@ -11,7 +12,7 @@ use super::limits::{Limits, METADATA_KEY_CHARS, NAME_CHARS};
 use super::name::{Arn, is_name};
 use super::record::{IndexRecord, Metric, Tags, TextConfiguration};
 use super::registry::{Names, NewIndex};
-use super::seam::{Language, TextState};
+
 use super::service::{Service, answer, nothing};
 use super::settings::{ENHANCED, Mode, check_tags, refuse_tags};
 use super::shape::{self, TextSearchConfiguration, read};
@@ -170,7 +171,7 @@ impl Service {
             text_search_configurations.extend(record.text.iter().map(|field| TextShown {
                 metadata_key: &field.key,
                 language: field.language.as_deref(),
-                status: match rows.text_state(&field.key) {
+                status: match rows.text_state(&field.field()) {
                     TextState::Active => "ACTIVE",
                     TextState::Building => "BUILDING",
                 },

@@ -7,6 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
+use vector_engine::{
+    Answer, Explain, Explained, Index, Metadata, Query, QueryText, Row, TextState, Want,
+};
 
 use super::access::{Caller, GET_VECTORS};
 use super::check::Check;
@@ -19,7 +22,6 @@ use super::limits::{
 use super::ranking::Ranked;
 use super::record::IndexRecord;
 use super::rows::{filter, vector_fault, want, write_token, write_whole, written};
-use super::seam::{Answer, Index, Query, QueryText, Row, TextState, Want};
 use super::service::Service;
 use super::settings::Mode;
 use super::shape::{self, read};
@@ -127,7 +129,7 @@ impl Service {
         query: Query,
         binding: &Binding,
         place: Option<Place>,
-    ) -> Result<(u64, Arc<[Ranked]>, Option<super::seam::Explain>)> {
+    ) -> Result<(u64, Arc<[Ranked]>, Option<Explain>)> {
         let digest = binding.digest();
         let rankings = &self.shared.rankings;
         if let Some(place) = place
@@ -204,10 +206,10 @@ fn query(
         if texts.iter().any(|other| other.key == key) {
             return Err(refused("is named by more than one text"));
         }
-        if record.text.iter().all(|field| field.key != key) {
-            return Err(refused("has no text search configuration"));
-        }
-        if rows.text_state(&key) == TextState::Building {
+        let configuration = record.text.iter().find(|configuration| configuration.key == key);
+        let configuration =
+            configuration.ok_or_else(|| refused("has no text search configuration"))?;
+        if rows.text_state(&configuration.field()) == TextState::Building {
             return Err(refused(
                 "cannot be searched yet: its text search configuration is BUILDING",
             ));
@@ -221,7 +223,7 @@ fn query(
         top: usize::try_from(top).unwrap_or(1),
         filter: filter(input.filter, record)?,
         want: Want::default(),
-        explain: input.explain.unwrap_or(false),
+        explain: if input.explain.unwrap_or(false) { Explained::Yes } else { Explained::No },
     })
 }
 
@@ -286,12 +288,7 @@ impl Page {
         Self { out: b"{\"vectors\":[".to_vec(), count: 0, told }
     }
 
-    fn write(
-        &mut self,
-        hit: &Ranked,
-        vector: Option<&[f32]>,
-        metadata: Option<&super::seam::Metadata>,
-    ) {
+    fn write(&mut self, hit: &Ranked, vector: Option<&[f32]>, metadata: Option<&Metadata>) {
         let out = &mut self.out;
         if self.count > 0 {
             out.push(b',');
@@ -310,18 +307,13 @@ impl Page {
         out.push(b'}');
     }
 
-    fn finish(
-        mut self,
-        metric: &str,
-        next: Option<&str>,
-        explain: Option<&super::seam::Explain>,
-    ) -> Vec<u8> {
+    fn finish(mut self, metric: &str, next: Option<&str>, explain: Option<&Explain>) -> Vec<u8> {
         self.out.extend_from_slice(b"],\"distanceMetric\":");
         write_text(&mut self.out, metric);
         write_token(&mut self.out, next);
         if let Some(explain) = explain {
             self.out.extend_from_slice(b",\"explain\":");
-            write_value(&mut self.out, &super::explain::shown(explain));
+            write_value(&mut self.out, &super::explain::Explained::from(explain));
         }
         self.out.push(b'}');
         self.out

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use storage_engine::Environment;
+use vector_engine::Hit;
 
 use super::limits::{QUERY_TOKEN_LIFE, RANKINGS_BYTES_MAX};
-use super::seam::Hit;
 
 /// A result's place in a ranking.
 #[derive(Debug, Clone, PartialEq)]

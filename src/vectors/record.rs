@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::seam::{self, IndexSettings, Language, TextField};
 use serde::{Deserialize, Serialize};
 use storage_engine::SpaceId;
+use vector_engine::{IndexSettings, Language, TextField};
 
 use super::error::{Failure, Result};
 
@@ -149,12 +149,16 @@ impl IndexRecord {
 
     /// The keys that are searched as text.
     pub(super) fn text_fields(&self) -> Vec<TextField> {
-        let fields = self.text.iter().map(|field| TextField {
-            key: field.key.clone(),
-            // It was checked when it was written.
-            language: field.language.as_deref().and_then(|code| code.parse::<Language>().ok()),
-        });
-        fields.collect()
+        self.text.iter().map(TextConfiguration::field).collect()
+    }
+}
+
+impl TextConfiguration {
+    /// As the vector engine knows it.
+    pub(super) fn field(&self) -> TextField {
+        // It was checked when it was written.
+        let language = self.language.as_deref().and_then(|code| code.parse::<Language>().ok());
+        TextField { key: self.key.clone(), language }
     }
 }
 
@@ -176,7 +180,7 @@ impl Metric {
     }
 }
 
-impl From<Metric> for seam::Metric {
+impl From<Metric> for vector_engine::Metric {
     fn from(metric: Metric) -> Self {
         match metric {
             Metric::Euclidean => Self::Euclidean,

@@ -4,6 +4,9 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
+use vector_engine::{
+    Error, Filter, FilterLimits, List, Metadata, MetadataLimits, NewRow, Row, Want,
+};
 
 use super::access::{Caller, FoundIndex, GET_VECTORS};
 use super::check::Check;
@@ -14,7 +17,6 @@ use super::limits::{
     METADATA_JSON_BYTES_MAX, SEGMENT_COUNT, SEGMENT_INDEX,
 };
 use super::record::{IndexRecord, Metric};
-use super::seam::{self, Filter, Metadata, MetadataLimits, NewRow, Row, Want};
 use super::service::{Service, nothing};
 use super::shape::{self, PutVector, read};
 use super::token::Binding;
@@ -131,7 +133,7 @@ impl Service {
         let token = input.next_token.as_deref();
         let after = token.map(|token| self.shared.tokens.open(&binding, token)).transpose()?;
         let limit = input.max_results.unwrap_or(limits.list_vectors_default);
-        let list = seam::List {
+        let list = List {
             after: after.map(Bytes::from),
             limit: usize::try_from(limit).unwrap_or(1),
             page_bytes: limits.list_bytes,
@@ -299,7 +301,7 @@ fn read_metadata(
     let document: serde_json::Value =
         serde_json::from_str(text.get()).map_err(|_| "Metadata is nested too deeply".to_owned())?;
     Metadata::from_json(&document, &record.non_filterable, &limits).map_err(|error| match error {
-        vector_engine::Error::Invalid(why) => why,
+        Error::Invalid(why) => why,
         error => error.to_string(),
     })
 }
@@ -313,11 +315,14 @@ pub(super) fn filter(text: Option<&RawValue>, record: &IndexRecord) -> Result<Op
     }
     let document: serde_json::Value = serde_json::from_str(text.get())
         .map_err(|_| refused("Invalid filter: it is nested too deeply".to_owned()))?;
-    match Filter::parse(&document, &record.non_filterable) {
-        Ok(filter) => Ok(Some(filter)),
-        Err(vector_engine::Error::Invalid(why)) => Err(refused(why)),
-        Err(error) => Err(error.into()),
-    }
+    let parsed = Filter::parse(&document, &FilterLimits::default()).and_then(|filter| {
+        filter.check_keys(&record.non_filterable)?;
+        Ok(filter)
+    });
+    parsed.map(Some).map_err(|error| match error {
+        Error::Invalid(why) => refused(why),
+        error => error.into(),
+    })
 }
 
 /// Makes an answer off the workers when it may be long: as long as `write` is at it.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use storage_engine::{Engine, Environment};
+use vector_engine::{Index, VectorEngine};
 use zeroize::Zeroizing;
 
 use super::access::{Access, Caller};
@@ -12,7 +13,6 @@ use super::limits::Limits;
 use super::operation::{Id, Operation};
 use super::ranking::Rankings;
 use super::registry::Registry;
-use super::seam::{Index, VectorEngine};
 use super::token::Tokens;
 use crate::catalog::Catalog;
 use crate::iam::{Context, Principal};
