@@ -306,7 +306,8 @@ impl Front {
     }
 
     fn answer_metrics(&self) -> Response<s3s::Body> {
-        let page = self.metrics.render(&(self.stats)());
+        let vectors = self.vectors.as_ref().map(Vectors::stats);
+        let page = self.metrics.render(&(self.stats)(), vectors.as_ref());
         let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
         let len = HeaderValue::from(page.len());
         let mut answer = Response::new(s3s::Body::from(page));

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use storage_engine::Stats;
+use vector_engine::VectorStats;
 
 use super::operations;
 
@@ -105,7 +106,7 @@ impl Metrics {
     }
 
     /// Everything, in Prometheus' text form.
-    pub fn render(&self, engine: &Stats) -> String {
+    pub fn render(&self, engine: &Stats, vectors: Option<&VectorStats>) -> String {
         let mut page = Page::default();
         self.render_requests(&mut page);
         self.render_seconds(&mut page);
@@ -129,6 +130,9 @@ impl Metrics {
             get(&self.panics),
         );
         super::engine_metrics::render(&mut page, engine);
+        if let Some(vectors) = vectors {
+            super::vector_metrics::render(&mut page, vectors);
+        }
         page.text
     }
 
@@ -277,7 +281,8 @@ mod tests {
         }
         metrics.begin();
         let open = metrics.connection();
-        let page = metrics.render(&Stats::default());
+        let vectors = vector_engine::VectorStats { open_indexes: 3, ..Default::default() };
+        let page = metrics.render(&Stats::default(), Some(&vectors));
         drop(open);
         for line in [
             "lodestore_requests_total{operation=\"PutObject\",status=\"2xx\"} 2",
@@ -294,6 +299,8 @@ mod tests {
             "lodestore_connections 1",
             "lodestore_requests_in_flight 1",
             "lodestore_sync_total 0",
+            "lodestore_vector_indexes_open 3",
+            "lodestore_vector_segments_searched_total{plan=\"graph\"} 0",
         ] {
             assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
         }

@@ -41,6 +41,7 @@ pub mod stream;
 pub mod target;
 #[cfg(test)]
 mod tests;
+pub mod vector_metrics;
 pub mod vectors;
 
 use std::future::Future;

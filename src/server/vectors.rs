@@ -16,6 +16,7 @@ use http_body::Body;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use vector_engine::VectorStats;
 
 use super::admitted::Admitted;
 use super::body::BodyError;
@@ -52,6 +53,11 @@ impl Vectors {
     pub fn new(service: Service, put_bytes_max: usize) -> Self {
         let units = VECTOR_BODIES_BYTES.max(put_bytes_max) / VECTOR_BODY_UNIT_BYTES;
         Self { service, put_bytes_max, budget: Arc::new(Semaphore::new(units)) }
+    }
+
+    /// The vector engine's figures.
+    pub fn stats(&self) -> VectorStats {
+        self.service.stats()
     }
 
     /// Answers a request, or says why not.

@@ -1,5 +1,7 @@
 //! Operations on vector indexes.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use vector_engine::{Language, TextState};
 
@@ -8,10 +10,10 @@ use super::buckets::{EncryptionShown, check_list, page_limit};
 use super::check::Check;
 use super::error::{Failure, Kind, Result};
 use super::json::List;
-use super::limits::{Limits, METADATA_KEY_CHARS, NAME_CHARS};
+use super::limits::{Limits, METADATA_KEY_CHARS, NAME_CHARS, RETRIES_MAX};
 use super::name::{Arn, is_name};
 use super::record::{IndexRecord, Metric, Tags, TextConfiguration};
-use super::registry::{Names, NewIndex};
+use super::registry::{Held, Names, NewIndex};
 
 use super::service::{Service, answer, nothing};
 use super::settings::{ENHANCED, Mode, check_tags, refuse_tags};
@@ -284,9 +286,26 @@ impl Service {
             .registry
             .change_index(&record.bucket, &record.name, |record| change.apply(record, limits))
             .await?;
-        let rows = self.rows(&changed.record).await?;
-        rows.set_text(changed.record.text_fields()).await?;
-        Ok(answer(&serde_json::json!({ "indexArn": self.arn_of(&changed.record) })))
+        let arn = self.arn_of(&changed.record);
+        self.apply_texts(changed).await?;
+        Ok(answer(&serde_json::json!({ "indexArn": arn })))
+    }
+}
+
+impl Service {
+    /// Tells the engine which texts an index has. Who comes after another with an older record looks
+    /// again, so that the last word is the newest record's.
+    async fn apply_texts(&self, mut held: Arc<Held<IndexRecord>>) -> Result<()> {
+        for _ in 0..RETRIES_MAX {
+            let rows = self.rows(&held.record).await?;
+            rows.set_text(held.record.text_fields()).await?;
+            let IndexRecord { bucket, name, .. } = &held.record;
+            match self.shared.registry.index(bucket, name)? {
+                Some(newer) if newer.sequence != held.sequence => held = newer,
+                _ => return Ok(()),
+            }
+        }
+        Err(Failure::contended())
     }
 }
 

@@ -21,7 +21,7 @@ use super::limits::{
 };
 use super::ranking::Ranked;
 use super::record::IndexRecord;
-use super::rows::{filter, vector_fault, want, write_token, write_whole, written};
+use super::rows::{answer_bytes, filter, vector_fault, want, write_token, write_whole, written};
 use super::service::Service;
 use super::settings::Mode;
 use super::shape::{self, read};
@@ -92,7 +92,7 @@ impl Service {
         let metric = record.metric.name();
         if place.is_none() && query.top <= page {
             let Answer { hits, explain } = rows.query(Query { want, ..query }).await?;
-            return Ok(written(move || {
+            return Ok(written(answer_bytes(hits.len(), want, record), move || {
                 let mut page = Page::new(told);
                 for hit in hits {
                     let (vector, metadata) = (hit.vector.clone(), hit.metadata.clone());

@@ -94,8 +94,9 @@ impl Service {
         let keys = input.keys.map(|keys| keys.items).unwrap_or_default();
         check_keys(keys.iter().map(String::as_str))?;
         let want = want(input.return_data, input.return_metadata);
-        let rows = self.rows(&found.index.record).await?.get(&keys, want).await?;
-        Ok(written(move || {
+        let record = &found.index.record;
+        let rows = self.rows(record).await?.get(&keys, want).await?;
+        Ok(written(answer_bytes(rows.len(), want, record), move || {
             let mut out = b"{\"vectors\":[".to_vec();
             write_rows(&mut out, &rows);
             out.extend_from_slice(b"]}");
@@ -143,7 +144,7 @@ impl Service {
         };
         let page = self.rows(record).await?.list(list).await?;
         let next = page.next.map(|next| self.shared.tokens.issue(&binding, LIST_TOKEN_LIFE, &next));
-        Ok(written(move || {
+        Ok(written(answer_bytes(page.rows.len(), want, record), move || {
             let mut out = b"{\"vectors\":[".to_vec();
             write_rows(&mut out, &page.rows);
             out.push(b']');
@@ -325,8 +326,24 @@ pub(super) fn filter(text: Option<&RawValue>, record: &IndexRecord) -> Result<Op
     })
 }
 
-/// Makes an answer off the workers when it may be long: as long as `write` is at it.
-pub(super) async fn written(write: impl FnOnce() -> Vec<u8> + Send + 'static) -> Vec<u8> {
+/// What so many rows may take in an answer, about.
+pub(super) fn answer_bytes(rows: usize, want: Want, record: &IndexRecord) -> usize {
+    const ROW_BYTES: usize = 128;
+    const COMPONENT_BYTES: usize = 21;
+    const METADATA_BYTES: usize = 1024;
+    let data = if want.data { record.dimension * COMPONENT_BYTES } else { 0 };
+    let metadata = if want.metadata { METADATA_BYTES } else { 0 };
+    rows * (ROW_BYTES + data + metadata)
+}
+
+/// Makes an answer, off the workers when it is long.
+pub(super) async fn written(
+    bytes: usize,
+    write: impl FnOnce() -> Vec<u8> + Send + 'static,
+) -> Vec<u8> {
+    if bytes < BLOCKING_BYTES_MIN {
+        return write();
+    }
     match tokio::task::spawn_blocking(write).await {
         Ok(body) => body,
         Err(error) => {

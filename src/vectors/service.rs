@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use storage_engine::{Engine, Environment};
-use vector_engine::{Index, VectorEngine};
+use vector_engine::{Index, VectorEngine, VectorStats};
 use zeroize::Zeroizing;
 
 use super::access::{Access, Caller};
@@ -111,6 +111,11 @@ impl Service {
             Id::UntagResource => self.untag(&caller, &path, &query).await,
             Id::ListTagsForResource => self.list_tags(&caller, &path),
         }
+    }
+
+    /// The vector engine's figures.
+    pub fn stats(&self) -> VectorStats {
+        self.shared.vectors.stats()
     }
 
     /// The registry as `caller` may use it.
