@@ -203,8 +203,10 @@ impl Config {
 
 const BUCKETS_ALLOWED: &str = "names of 3 to 63 lower-case letters, digits, dots and hyphens, \
                                separated by commas, each with :versioned or :lock or neither";
-const ZONE_BYTES_ALLOWED: &str = "a power of two from 1MiB to 1GiB";
-const ZONE_BYTES_MIN: u64 = 1024 * 1024;
+const ZONE_BYTES_ALLOWED: &str = "a power of two from 4MiB to 1GiB";
+/// Smallest zone of a new store: the record of an object of 10,000 parts with all that can come with
+/// it, 1.5 MiB, must fit one, and so must the tags of an object of 5 GiB, 1.25 MiB.
+pub const ZONE_BYTES_MIN: u64 = 4 * 1024 * 1024;
 const ZONE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 const CAPACITY_BYTES_MIN: u64 = 256 * 1024 * 1024;
 const CHECKPOINT_BYTES_MIN: u64 = 1024 * 1024;

@@ -1,8 +1,9 @@
 //! The root keys: where they come from, what is refused, and how they are kept.
 //!
 //! - The first place that says anything wins: flags, `LODESTORE_ROOT_*` (or the configuration
-//!   file), `AWS_*`, `MINIO_ROOT_*`, and else a pair that is generated once and kept in the data
-//!   directory. Half a pair is an error, never an invitation to generate the other half.
+//!   file), `AWS_*`, `MINIO_ROOT_*` (each also `_FILE`), and else a pair that is generated once and
+//!   kept in the data directory. Half a pair is an error, never an invitation to generate the other
+//!   half.
 //! - A secret shows in no error.
 
 use std::net::SocketAddr;
@@ -152,13 +153,17 @@ fn read_key_file(setting: &Setting) -> Result<Zeroizing<String>, ConfigError> {
             setting.key.name, setting.value, setting.origin
         ))
     };
-    let path = Path::new(&setting.value);
+    read_key(Path::new(&setting.value)).map_err(fail)
+}
+
+/// The one line of a key file; an error says what is wrong with it.
+fn read_key(path: &Path) -> Result<Zeroizing<String>, String> {
     // A mounted secret belongs to whoever mounted it, so its mode is not ours to judge.
-    let size = std::fs::metadata(path).map_err(|error| fail(error.to_string()))?.len();
+    let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
     if size > FILE_BYTES_MAX {
-        return Err(fail(format!("{size} bytes is no key")));
+        return Err(format!("{size} bytes is no key"));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     let text = Zeroizing::new(text);
     Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
@@ -168,15 +173,31 @@ fn foreign_pair(
     [access_name, secret_name]: [&'static str; 2],
     source: &'static str,
 ) -> Result<Option<RootCredentials>, ConfigError> {
-    let access_key = layers.environment_variable(access_name);
-    let secret_key = layers.environment_variable(secret_name);
+    let access_key = foreign_half(layers, access_name)?;
+    let secret_key = foreign_half(layers, secret_name)?;
     match (access_key, secret_key) {
         (None, None) => Ok(None),
         (Some(access_key), Some(secret_key)) => {
-            pair(access_key.to_owned(), SecretKey::new(secret_key.to_owned()), source).map(Some)
+            pair(access_key.to_string(), take(secret_key), source).map(Some)
         }
         (Some(_), None) => Err(half(access_name, secret_name)),
         (None, Some(_)) => Err(half(secret_name, access_name)),
+    }
+}
+
+/// The variable, or the file that the variable with `_FILE` behind its name names: whoever mounts
+/// secrets for another server can start this one as it is.
+fn foreign_half(layers: &Layers, name: &str) -> Result<Option<Zeroizing<String>>, ConfigError> {
+    let file_name = format!("{name}_FILE");
+    match (layers.environment_variable(name), layers.environment_variable(&file_name)) {
+        (None, None) => Ok(None),
+        (Some(value), None) => Ok(Some(Zeroizing::new(value.to_owned()))),
+        (None, Some(path)) => read_key(Path::new(path))
+            .map(Some)
+            .map_err(|why| ConfigError::new(format!("root keys: `{path}` ({file_name}): {why}"))),
+        (Some(_), Some(_)) => Err(ConfigError::new(format!(
+            "root keys: given twice, by {name} and {file_name}; leave one out"
+        ))),
     }
 }
 

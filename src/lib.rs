@@ -1,6 +1,9 @@
 //! Lodestore: one binary that is an S3 endpoint, the object store under Milvus, and a local dev
 //! server.
 
+// They panic where the output takes nothing, such as a pipe whose reader ended.
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::print_stdout))]
+
 pub mod banner;
 pub mod bench;
 pub mod catalog;
@@ -9,6 +12,7 @@ pub mod cli;
 pub mod config;
 pub mod credentials;
 pub mod data_directory;
+pub mod descriptors;
 pub mod healthcheck;
 pub mod iam;
 pub mod keys;

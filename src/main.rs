@@ -1,5 +1,8 @@
 //! Parse, configure, run.
 
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -12,7 +15,8 @@ fn main() -> ExitCode {
     match run(Cli::parse().action()) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("lodestore: {error:#}");
+            // When nobody reads it, the exit status still tells.
+            let _unread = writeln!(std::io::stderr(), "lodestore: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -41,6 +41,9 @@ pub(crate) fn read(path: &Path, bytes_max: u64) -> io::Result<Option<Zeroizing<S
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(forbidden(path, &error));
+        }
         Err(error) => return Err(error),
     };
     let metadata = file.metadata()?;
@@ -59,6 +62,20 @@ pub(crate) fn read(path: &Path, bytes_max: u64) -> io::Result<Option<Zeroizing<S
     let mut text = Zeroizing::new(String::new());
     file.take(bytes_max).read_to_string(&mut text)?;
     Ok(Some(text))
+}
+
+/// Who may not read it, whose it is, and how to mend that.
+fn forbidden(path: &Path, error: &io::Error) -> io::Error {
+    let uid = rustix::process::geteuid().as_raw();
+    let standing = std::fs::metadata(path).map_or_else(
+        |_| String::new(),
+        |facts| {
+            let mode = facts.permissions().mode() & 0o7777;
+            format!(" (it belongs to uid {}, mode {mode:04o})", facts.uid())
+        },
+    );
+    let text = format!("{error}{standing}: give it to this user (chown {uid} {})", path.display());
+    io::Error::new(io::ErrorKind::PermissionDenied, text)
 }
 
 #[cfg(test)]
@@ -93,6 +110,19 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         let text = read(&path, 100).unwrap_err().to_string();
         assert!(text.contains("mode 0644 lets others in"), "{text}");
+    }
+
+    #[test]
+    fn a_forbidden_file_is_named_with_owner_mode_and_fix() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        create(&path, b"one").unwrap();
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let text = forbidden(&path, &denied).to_string();
+        let uid = rustix::process::geteuid().as_raw();
+        let standing = format!("it belongs to uid {uid}, mode 0600");
+        let fix = format!("chown {uid} {}", path.display());
+        assert!(text.contains(&standing) && text.contains(&fix), "{text}");
     }
 
     #[test]

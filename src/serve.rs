@@ -1,6 +1,7 @@
 //! `lodestore serve`: opens everything in order, says so, waits for a signal, closes everything in
 //! the opposite order. The only file that knows every part.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,14 +11,18 @@ use storage_engine::media::{Durability, FileMedia, FileMediaOptions, Media};
 use storage_engine::{Engine, Environment, MasterKey, Options, SystemEnvironment};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use vector_engine::{EngineOptions, VectorEngine};
 use zeroize::Zeroizing;
 
 use crate::banner::Banner;
 use crate::catalog::Catalog;
-use crate::config::{BucketKind, BucketSpec, Config, ConfigError, Layers, SmallParts};
+use crate::config::{
+    BucketKind, BucketSpec, Config, ConfigError, Layers, SmallParts, ZONE_BYTES_MIN,
+};
 use crate::credentials::{RootCredentials, Source};
 use crate::data_directory::{DataDirectory, Lifetime, remove_ephemeral};
+use crate::descriptors;
 use crate::iam::{Identities, IdentityError, Principal};
 use crate::keys::{KeyringError, LocalKeyring, StoreState};
 use crate::logging;
@@ -89,7 +94,7 @@ impl From<ConfigError> for ServeError {
 
 /// Serves until a signal says otherwise.
 pub fn run(layers: &Layers) -> Result<ExitCode, ServeError> {
-    let config = Config::resolve(layers)?;
+    let mut config = Config::resolve(layers)?;
     let given = RootCredentials::given(layers)?;
     if let Some(root) = &given {
         root.check_exposure(config.listen)?;
@@ -98,6 +103,7 @@ pub fn run(layers: &Layers) -> Result<ExitCode, ServeError> {
     for name in layers.unknown_variables() {
         tracing::warn!(name, "unknown environment variable; is it misspelt?");
     }
+    config.connections = connections(config.connections)?;
     let directory = DataDirectory::open(&config.place)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -109,19 +115,40 @@ pub fn run(layers: &Layers) -> Result<ExitCode, ServeError> {
     served.map(|()| ExitCode::SUCCESS)
 }
 
+/// As many of `wanted` connections as there are file descriptors for.
+fn connections(wanted: usize) -> Result<usize, ConfigError> {
+    let allowed = descriptors::raise();
+    let connections = descriptors::connections_within(wanted, allowed).ok_or_else(|| {
+        ConfigError::new(format!(
+            "file descriptors: this process may have {allowed} and needs at least {}: raise the \
+             limit (ulimit -n, LimitNOFILE=)",
+            descriptors::DESCRIPTORS_MIN
+        ))
+    })?;
+    if connections < wanted {
+        tracing::warn!(
+            connections,
+            wanted,
+            descriptors = allowed,
+            "fewer connections than configured: they may take half of the file descriptors"
+        );
+    }
+    Ok(connections)
+}
+
 /// Verifies the store in `directory` offline: prints what was read and every finding; the exit
 /// status is failure when there is one.
 pub fn check(directory: &Path) -> Result<ExitCode, ServeError> {
     let fail = |error| ServeError::Store(directory.to_owned(), error);
-    if !directory.is_dir() {
-        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-        return Err(fail(storage_engine::Error::Io { during: "open", source: missing }));
+    if !FileMedia::is_in(directory) {
+        let why = "no store lies here; name the directory that --data names";
+        return Err(fail(storage_engine::Error::Invalid(why.to_owned())));
     }
     let media = FileMedia::open(&FileMediaOptions::new(directory)).map_err(fail)?;
     let keyring = LocalKeyring::open(directory, StoreState::Exists).map_err(ServeError::Keyring)?;
     let report = storage_engine::check(&media, &keyring).map_err(fail)?;
-    println!(
-        "{} zones ({} unused), {} batches, {} records, {} versions, {} blobs, {} read",
+    let mut text = format!(
+        "{} zones ({} unused), {} batches, {} records, {} versions, {} blobs, {} read\n",
         report.zones,
         report.blank_zones,
         report.batches,
@@ -131,13 +158,15 @@ pub fn check(directory: &Path) -> Result<ExitCode, ServeError> {
         crate::config::format_bytes(report.bytes),
     );
     for corruption in &report.corruptions {
-        println!("{}", storage_engine::Error::Corrupt(corruption.clone()));
+        text.push_str(&storage_engine::Error::Corrupt(corruption.clone()).to_string());
+        text.push('\n');
     }
+    if report.corruptions.is_empty() {
+        text.push_str("no findings\n");
+    }
+    let printed = std::io::stdout().write_all(text.as_bytes());
     match report.corruptions.len() {
-        0 => {
-            println!("no findings");
-            Ok(ExitCode::SUCCESS)
-        }
+        0 => printed.map(|()| ExitCode::SUCCESS).map_err(ServeError::System),
         count => Err(ServeError::Damaged(count)),
     }
 }
@@ -148,10 +177,13 @@ async fn serve(
     directory: &DataDirectory,
 ) -> Result<(), ServeError> {
     let signals = Signals::listen().map_err(ServeError::System)?;
+    // Opening may take long and looks at no signal. It may be cut: recovery begins anew.
+    let cut = Signals::listen().map_err(ServeError::System)?.abort_on_next(directory);
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| ServeError::Listen(config.listen, error))?;
     let (store, identities) = Store::open(config, given, directory).await?;
+    cut.abort();
     let served = answer(config, &store, identities, listener, signals, directory).await;
     let closed = store.close(directory).await;
     tracing::info!("stopped");
@@ -257,6 +289,14 @@ fn open_media(
     };
     let media = FileMedia::open(&options)
         .map_err(|error| ServeError::Store(directory.path().to_owned(), error))?;
+    let zone_bytes = media.zone_bytes();
+    if zone_bytes < ZONE_BYTES_MIN {
+        tracing::warn!(
+            zone_bytes,
+            "the zones of this store are too small for uploads of 10,000 parts; move its objects to \
+             a new store"
+        );
+    }
     let device = media.probe().to_string();
     Ok((Arc::new(media), device))
 }
@@ -359,7 +399,8 @@ fn announce(config: &Config, store: &Store, directory: &DataDirectory, address: 
             root: &store.root,
             version: env!("CARGO_PKG_VERSION"),
         };
-        eprint!("{banner}");
+        // A terminal that is gone is no reason to stop.
+        let _unread = write!(std::io::stderr(), "{banner}");
     }
     if let Source::Generated(path) = &store.root.source {
         tracing::info!(path = %path.display(), "root keys were generated; the file holds them");
@@ -398,7 +439,7 @@ impl Signals {
     }
 
     /// Ends the process at the next one: acknowledged writes are safe, everything else is cut.
-    fn abort_on_next(mut self, directory: &DataDirectory) {
+    fn abort_on_next(mut self, directory: &DataDirectory) -> JoinHandle<()> {
         let temporary = match directory.lifetime() {
             Lifetime::Ephemeral => Some(directory.path().to_owned()),
             Lifetime::Permanent => None,
@@ -410,6 +451,6 @@ impl Signals {
                 remove_ephemeral(&path);
             }
             std::process::exit(130);
-        });
+        })
     }
 }

@@ -180,17 +180,16 @@ fn watch<T>(label: &str, threads: &[JoinHandle<T>], progress: &Progress, start: 
             (bytes - last_bytes) as f64 / MIB / seconds,
             progress.errors.load(Relaxed),
         );
-        if is_terminal {
-            eprint!("\r{line}\x1b[K");
-        } else {
-            eprintln!("{line}");
-        }
-        let _ = std::io::stderr().flush();
+        // Progress that nobody can read is no reason to stop.
+        let _unread = match is_terminal {
+            true => write!(std::io::stderr(), "\r{line}\x1b[K"),
+            false => writeln!(std::io::stderr(), "{line}"),
+        };
         (last, last_operations, last_bytes) = (Instant::now(), operations, bytes);
         printed = true;
     }
     if is_terminal && printed {
-        eprintln!();
+        let _unread = writeln!(std::io::stderr());
     }
 }
 

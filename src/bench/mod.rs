@@ -19,6 +19,7 @@ mod report;
 mod sign;
 mod worker;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -70,11 +71,10 @@ pub fn run(options: &BenchOptions) -> Result<ExitCode, BenchError> {
         clean_up(&load, &plan, budget.turns())?;
     }
     let report = Report::new(options, &plan, load.threads(), &outcome);
-    if options.json {
-        println!("{}", report.json());
-    } else {
-        print!("{report}");
-    }
+    let text = if options.json { format!("{}\n", report.json()) } else { report.to_string() };
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| BenchError::new(format!("print the report: {error}")))?;
     let failed = outcome.recorder.errors() > 0 || outcome.recorder.operations() == 0;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

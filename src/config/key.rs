@@ -108,7 +108,12 @@ pub const KEYS: &[Key] = &[
         Some("false"),
         "Let any part of a multipart upload be smaller than 5 MiB",
     ),
-    key("connections", "COUNT", Some("8192"), "Connections open at once; further ones wait"),
+    key(
+        "connections",
+        "COUNT",
+        Some("8192"),
+        "Connections open at once, within half of the file descriptors; further ones wait",
+    ),
     key("requests", "COUNT", Some("2048"), "Requests worked on at once; further ones wait for 5s"),
     key(
         "body-window",

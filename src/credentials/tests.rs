@@ -75,6 +75,24 @@ fn each_half_may_be_a_file() {
 }
 
 #[test]
+fn each_half_under_a_foreign_name_may_be_a_file_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    std::fs::write(&path, "from the file\n").unwrap();
+    let file = ("MINIO_ROOT_PASSWORD_FILE", path.to_str().unwrap());
+    let pair = RootCredentials::given(&layers(&[], &[MINIO[0], file])).unwrap().unwrap();
+    assert_eq!((pair.access_key.as_str(), pair.secret_key.expose()), ("minio", "from the file"));
+    for (environment, why) in [
+        ([MINIO[0], MINIO[1], file].as_slice(), "given twice"),
+        (&[file], "MINIO_ROOT_USER is not"),
+        (&[MINIO[0], ("MINIO_ROOT_PASSWORD_FILE", "/does/not/exist")], "/does/not/exist"),
+    ] {
+        let text = RootCredentials::given(&layers(&[], environment)).unwrap_err().to_string();
+        assert!(text.contains(why) && !text.contains("hidden"), "{text}");
+    }
+}
+
+#[test]
 fn a_value_and_a_file_for_one_half_are_refused() {
     let environment = [OWN[0], OWN[1], ("LODESTORE_ROOT_SECRET_KEY_FILE", "/run/secrets/secret")];
     let text = RootCredentials::given(&layers(&[], &environment)).unwrap_err().to_string();

@@ -247,6 +247,7 @@ fn default_message(code: &str) -> &'static str {
         "MaxMessageLengthExceeded" => "Your request was too big.",
         "MethodNotAllowed" => "The specified method is not allowed against this resource.",
         "MissingContentLength" => "You must provide the Content-Length HTTP header.",
+        "MissingRequestBodyError" => "Request Body is empty",
         "NoSuchBucket" => "The specified bucket does not exist",
         "NoSuchBucketPolicy" => "The bucket policy does not exist",
         "NoSuchCORSConfiguration" => "The CORS configuration does not exist",

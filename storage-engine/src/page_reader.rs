@@ -19,7 +19,7 @@ use crate::read::Record;
 use crate::zone::{Zone, Zones};
 
 /// Reads pages of one value that was written as [`crate::Placement::Pages`]. Calls block: they are
-/// for blocking threads. It takes 16 bytes of memory a page.
+/// for blocking threads. It takes 16 bytes of memory a page, and keeps the store open.
 pub struct PageReader {
     inner: Arc<Inner>,
     blob: BlobId,

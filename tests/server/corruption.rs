@@ -67,9 +67,17 @@ fn check_passes_a_store_that_is_whole() {
 #[test]
 fn check_fails_on_what_is_no_store() {
     let setup = Setup::new();
-    let output = setup.run(&["check", setup.home().join("nowhere").to_str().unwrap()]);
-    assert!(!output.status.success());
-    assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"));
+    let empty = setup.home().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    for directory in [setup.home().join("nowhere"), empty.clone()] {
+        let output = setup.run(&["check", directory.to_str().unwrap()]);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{text}");
+        let named = text.contains(directory.to_str().unwrap());
+        assert!(named && text.contains("no store lies here"), "{text}");
+    }
+    assert_eq!(std::fs::read_dir(&empty).unwrap().count(), 0, "a check made a store");
+    assert!(!setup.home().join("nowhere").exists());
 }
 
 #[test]

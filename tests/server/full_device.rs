@@ -39,6 +39,16 @@ fn fill(bucket: &Bucket, len: usize, objects_max: u64) -> Vec<Content> {
 }
 
 #[test]
+fn a_store_that_could_never_take_a_write_does_not_start_and_can_be_mended() {
+    let setup = Setup::new().env("LODESTORE_CAPACITY_BYTES", "256MiB");
+    let refused = setup.clone().env("LODESTORE_ZONE_BYTES", "64MiB").try_start();
+    let text = refused.expect_err("it started with room for four zones");
+    assert!(text.contains("give it more room, or smaller zones"), "{text}");
+    let server = setup.env("LODESTORE_ZONE_BYTES", "4MiB").start();
+    Bucket::create(&server.client(), "mended").store("k", "x");
+}
+
+#[test]
 fn a_full_store_refuses_loses_nothing_deletes_and_recovers() {
     let (server, bucket) = small();
     let stored = fill(&bucket, 3 * MIB, 200);

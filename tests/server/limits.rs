@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use crate::support::fixture::bytes;
 use crate::support::http::{Connection, Response};
 use crate::support::{Bucket, Server, Setup};
 
+const MIB: usize = 1024 * 1024;
 /// Long enough that an answer would have come.
 const MOMENT: Duration = Duration::from_millis(300);
 
@@ -122,4 +124,29 @@ fn a_body_that_does_not_come_is_given_up_and_its_place_is_free_again() {
     assert!(asked.elapsed() < Duration::from_secs(30), "it waited for the default");
     bucket.get("k").send().refused(404, "NoSuchKey");
     assert_eq!(bucket.keys(), Vec::<String>::new());
+}
+
+#[test]
+fn connections_leave_the_store_its_files() {
+    let setup =
+        Setup::new().env("LODESTORE_DURABILITY", "none").env("LODESTORE_ZONE_BYTES", "4MiB");
+    let server = setup.descriptors(256).start();
+    let bucket = Bucket::create(&server.client(), "files");
+    let mut connection = Connection::open(server.address).unwrap();
+    // As many as would use up all descriptors; what is not taken waits in the kernel's backlog.
+    let idle: Vec<Connection> = (0..240).map(|_| open(&server)).collect();
+    // More than what is open, so that zones have to be made.
+    for number in 0..8 {
+        let wire = bucket.put(&format!("k{number}")).body(bytes(3 * MIB)).build();
+        connection.exchange("PUT", &wire.head, &wire.frames.concat()).unwrap().expect(200);
+    }
+    drop(idle);
+    assert_eq!(bucket.keys().len(), 8);
+}
+
+#[test]
+fn too_few_descriptors_are_told_at_the_start() {
+    let why =
+        Setup::new().descriptors(100).try_start().expect_err("it started with 100 descriptors");
+    assert!(why.contains("needs at least 256") && why.contains("ulimit -n"), "{why}");
 }

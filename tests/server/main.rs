@@ -18,6 +18,7 @@ mod conformance;
 mod copy;
 mod corruption;
 mod crash;
+mod documents;
 mod full_device;
 mod http2;
 mod limits;

@@ -105,6 +105,41 @@ fn a_second_signal_ends_a_slow_drain() {
 }
 
 #[test]
+fn a_signal_ends_a_start_that_takes_long() {
+    let setup = Setup::new();
+    // Opening waits in this pipe until somebody writes to it, and nobody does.
+    let pipe = setup.home().join("users-pipe");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
+    let address = free_address().to_string();
+    let words = ["serve", "--ephemeral", "--listen", &address, "--users", pipe.to_str().unwrap()];
+    let scratch = setup.home().join("scratch");
+    std::fs::create_dir(&scratch).unwrap();
+    let mut child = setup.command(&words).env("TMPDIR", &scratch).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let is_open = |store: std::fs::DirEntry| store.path().join("LOCK").exists();
+    while !std::fs::read_dir(&scratch).unwrap().flatten().any(is_open) {
+        assert!(Instant::now() < deadline, "the start does not get to its device");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let ended = Instant::now() + Duration::from_secs(20);
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > ended {
+            child.kill().unwrap();
+            panic!("the signal was not heard");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert_eq!(status.code(), Some(130));
+    assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 0, "the store was left behind");
+}
+
+#[test]
 fn a_data_directory_has_one_owner() {
     let server = Setup::new().start();
     let data = server.data();
@@ -369,6 +404,29 @@ fn an_ephemeral_store_leaves_nothing() {
     assert!(!server.data().exists());
     let left = files_below(temporary.home());
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_log_that_takes_nothing_costs_no_request() {
+    let mut server = Setup::new().env("LODESTORE_LOG", "debug").log_refused().start();
+    let bucket = Bucket::create(&server.client(), "unheard");
+    bucket.store("k", "x");
+    assert_eq!(bucket.content("k"), b"x");
+    bucket.get("missing").send().refused(404, "NoSuchKey");
+    assert_eq!(server.metric("lodestore_handler_panics_total"), Some(0.0));
+    assert!(server.stop().success());
+}
+
+#[test]
+fn a_check_that_cannot_print_still_tells() {
+    let mut server = Setup::new().start();
+    assert!(server.stop().success());
+    let data = server.data();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = server.setup().command(&["check", data.to_str().unwrap()]).stdout(full).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    assert!(words(&output).contains("No space left"), "{}", words(&output));
 }
 
 #[test]

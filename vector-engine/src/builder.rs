@@ -3,19 +3,19 @@
 //! - What it wrote and nobody put is given back: an error or a crash leaves nothing.
 //! - Building yields: it asks its [`Pace`] between runs of rows.
 
+use std::num::NonZeroUsize;
+
 use bytes::{Bytes, BytesMut};
-use futures::executor::block_on;
+use crate::wait::wait;
 use roaring::RoaringBitmap;
 use storage_engine::{Operation, Placement, ValueWriter};
 
-use crate::code::{Codebook, Mean};
+use crate::code::Codebook;
 use crate::columns::ColumnsBuilder;
 use crate::error::{Error, Result};
-use crate::graph::{self, Graph, GraphOptions};
-use crate::kernel::ByteRows;
+use crate::graph::{self, BuildOptions, Graph, RowSpace};
 use crate::key_hash::KeyHash;
 use crate::layout::{Layout, Locator};
-use crate::limits::GRAPH_ROWS_MIN;
 use crate::member::Rows;
 use crate::pace::Pace;
 use crate::properties::put_properties;
@@ -23,7 +23,7 @@ use crate::row::{IndexSettings, TextField};
 use crate::sealed::Resident;
 use crate::source::{Pass, Source, SourceRow};
 use crate::store::{Part, SegmentId, Store, part_name};
-use crate::text::TextBuilder;
+use crate::text::{Analyzer, TextBuilder};
 
 /// Bytes handed to the storage engine at once.
 const WRITE_BYTES: usize = 1024 * 1024;
@@ -49,10 +49,16 @@ pub(crate) struct Builder<'a> {
 impl Builder<'_> {
     /// Writes all parts of segment `id`.
     pub(crate) fn build(&self, id: SegmentId, source: &Source) -> Result<Built> {
-        let with_graph = source.rows() as usize >= self.graph_rows_min.max(2);
-        let first = self.first_pass(source, with_graph)?;
-        let graph = match first.bytes {
-            Some(rows) => Some(graph::build(&rows, &GraphOptions::default(), &mut || self.pace.step())?),
+        let form = match source.rows() as usize >= self.graph_rows_min.max(2) {
+            true => Form::Graph,
+            false => Form::Flat,
+        };
+        let fields = self.settings.text.iter();
+        let analyzers: Vec<(&TextField, Analyzer)> =
+            fields.map(|field| (field, field.analyzer())).collect();
+        let first = self.first_pass(id, source, form, &analyzers)?;
+        let graph = match first.space {
+            Some(rows) => Some(self.build_graph(&rows.finish())?),
             None => None,
         };
         let vectors = match first.vectors {
@@ -77,37 +83,48 @@ impl Builder<'_> {
         };
         put(Part::Vectors, vectors);
         put(Part::Properties, first.properties.finish()?);
-        put(Part::Resident, block_on(self.store.seal(resident.encode()?.into()))?);
+        put(Part::Resident, wait(self.store.seal(resident.encode()?.into()))?);
         let columns = first.columns.finish().encode();
-        put(Part::Columns, block_on(self.store.seal(columns.into()))?);
+        put(Part::Columns, wait(self.store.seal(columns.into()))?);
         for (field, builder) in first.texts {
-            let text = builder.finish().encode();
-            put(Part::Text(field.part_name()), block_on(self.store.seal(text.into()))?);
+            let text = builder.finish()?.encode();
+            put(Part::Text(field.part_name()), wait(self.store.seal(text))?);
         }
         Ok(Built { id, rows: first.rows, operations })
     }
 
-    fn first_pass(&self, source: &Source, with_graph: bool) -> Result<FirstPass> {
+    fn first_pass<'a>(
+        &self,
+        id: SegmentId,
+        source: &Source,
+        form: Form,
+        analyzers: &'a [(&'a TextField, Analyzer)],
+    ) -> Result<FirstPass<'a>> {
         let rows = source.rows() as usize;
-        let book = self.codebook(source)?;
+        let book = self.codebook(id, source)?;
         let layout = Layout::new(self.settings.dimension, 0);
-        let vectors = match with_graph {
-            true => None,
-            false => Some(Output::new(self.store, Some(layout.bytes(rows as u32)))?),
+        let (vectors, space) = match form {
+            Form::Flat => {
+                let bytes = layout.bytes(rows as u32);
+                (Some(Output::new(self.store, Some(bytes))?), None)
+            }
+            Form::Graph => {
+                let mut space = RowSpace::new(self.settings.metric, book.centroid());
+                space.reserve(rows);
+                (None, Some(space))
+            }
         };
-        let bytes = with_graph
-            .then(|| ByteRows::with_capacity(self.settings.dimension, self.settings.metric, rows));
-        let fields = self.settings.text.iter();
+        let texts = analyzers.iter();
         let mut pass = FirstPass {
             rows: 0,
             hashes: Vec::with_capacity(rows * KeyHash::BYTES),
             codes: vec![0; rows * book.code_bytes()],
             owned: RoaringBitmap::new(),
             columns: ColumnsBuilder::new(&self.settings.non_filterable),
-            texts: fields.map(|field| (field.clone(), field.builder())).collect(),
+            texts: texts.map(|(field, by)| (*field, TextBuilder::new(by))).collect(),
             properties: Output::new(self.store, None)?,
             vectors,
-            bytes,
+            space,
             locators: Vec::new(),
             book,
             layout,
@@ -124,21 +141,42 @@ impl Builder<'_> {
 
     /// The codebook around the mean of what is there: of growing rows themselves, of sealed segments
     /// by their centroids.
-    fn codebook(&self, source: &Source) -> Result<Codebook> {
-        let mut mean = Mean::new(self.settings.dimension, self.settings.metric);
+    fn codebook(&self, id: SegmentId, source: &Source) -> Result<Codebook> {
+        let (metric, dimension) = (self.settings.metric, self.settings.dimension);
+        let mut sums = vec![0.0_f64; dimension];
+        let mut weight = 0.0;
+        let mut growing = Vec::new();
         for member in source.members() {
             match &member.rows {
-                Rows::Growing(chunk) => {
-                    for row in chunk.living(&member.dead) {
-                        mean.add(chunk.vector(row));
-                    }
-                }
+                Rows::Growing(chunk) => growing.push((chunk, &member.dead)),
                 Rows::Sealed(sealed) => {
-                    mean.add_weighted(sealed.resident.book.centroid(), member.living());
+                    let rows = f64::from(member.living());
+                    let centroid = sealed.resident.book.centroid().iter();
+                    for (sum, value) in sums.iter_mut().zip(centroid) {
+                        *sum += f64::from(*value) * rows;
+                    }
+                    weight += rows;
                 }
             }
         }
-        Ok(mean.codebook())
+        if weight > 0.0 {
+            let centroid = sums.into_iter().map(|sum| (sum / weight) as f32).collect();
+            return Codebook::new(metric, id.0, centroid);
+        }
+        let rows = growing
+            .iter()
+            .flat_map(|(chunk, dead)| chunk.living(dead).map(|row| chunk.vector(row)));
+        Codebook::of_rows(metric, id.0, dimension, rows)
+    }
+
+    fn build_graph(&self, rows: &RowSpace) -> Result<Graph> {
+        let workers = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let options = BuildOptions { workers, ..BuildOptions::default() };
+        let watch = |_| match self.pace.step() {
+            Ok(()) => graph::Pace::Continue,
+            Err(_) => graph::Pace::Stop,
+        };
+        graph::build(rows, &options, &watch).ok_or(Error::Stopped)
     }
 
     /// The second pass: vectors with the neighbours that the graph gave them.
@@ -164,31 +202,41 @@ impl Builder<'_> {
     }
 }
 
+/// Whether a segment has a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Vectors alone: written in the first pass.
+    Flat,
+    /// Vectors with their neighbours, which are known after the first pass.
+    Graph,
+}
+
 /// What the first pass gathers.
-struct FirstPass {
+struct FirstPass<'a> {
     rows: u32,
     hashes: Vec<u8>,
     codes: Vec<u8>,
     owned: RoaringBitmap,
     columns: ColumnsBuilder,
-    texts: Vec<(TextField, TextBuilder)>,
+    texts: Vec<(&'a TextField, TextBuilder<'a>)>,
     properties: Output,
     /// Written in this pass when there is no graph.
     vectors: Option<Output>,
     /// Gathered when there is one.
-    bytes: Option<ByteRows>,
+    space: Option<RowSpace>,
     locators: Vec<u64>,
     book: Codebook,
     layout: Layout,
 }
 
-impl FirstPass {
+impl FirstPass<'_> {
     fn take(&mut self, row: &SourceRow) -> Result<()> {
         let number = self.rows;
         self.rows += 1;
         self.hashes.extend_from_slice(&row.hash.0);
         let code_bytes = self.book.code_bytes();
-        if let Some(code) = self.codes.chunks_mut(code_bytes).nth(number as usize) {
+        let start = number as usize * code_bytes;
+        if let Some(code) = self.codes.get_mut(start..start + code_bytes) {
             self.book.encode_row(&row.vector, code);
         }
         if row.owner.is_some() {
@@ -196,7 +244,7 @@ impl FirstPass {
         }
         self.columns.add(number, &row.metadata);
         for (field, builder) in &mut self.texts {
-            row.metadata.for_each_text(&field.key, |text| builder.add(number, text));
+            field.add(builder, number, &row.metadata)?;
         }
         let offset = self.properties.bytes;
         let before = self.properties.buffer.len();
@@ -216,8 +264,8 @@ impl FirstPass {
             }
             None => {
                 self.locators.push(locator);
-                if let Some(bytes) = &mut self.bytes {
-                    bytes.push(&row.vector);
+                if let Some(space) = &mut self.space {
+                    space.push(&row.vector);
                 }
                 Ok(())
             }
@@ -267,14 +315,14 @@ impl Output {
     fn settle(&mut self) -> Result<()> {
         if self.buffer.len() >= WRITE_BYTES {
             let full: Bytes = self.buffer.split().freeze();
-            block_on(self.writer.write(full))?;
+            wait(self.writer.write(full))?;
         }
         Ok(())
     }
 
     fn finish(mut self) -> Result<storage_engine::Value> {
         let rest = self.buffer.split().freeze();
-        block_on(self.writer.write(rest))?;
-        Ok(block_on(self.writer.finish())?)
+        wait(self.writer.write(rest))?;
+        Ok(wait(self.writer.finish())?)
     }
 }

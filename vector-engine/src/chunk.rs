@@ -12,11 +12,15 @@ use roaring::RoaringBitmap;
 use crate::code::Codebook;
 use crate::columns::{Columns, ColumnsBuilder};
 use crate::delta::DeltaRow;
+use crate::error::Result;
 use crate::key_hash::{HashSecret, KeyHash};
 use crate::limits::CODED_ROWS_MIN;
 use crate::metadata::Metadata;
 use crate::row::{IndexSettings, Owner, TextField};
-use crate::text::TextIndex;
+use crate::text::{TextBuilder, TextIndex};
+
+/// Seed of the rotation of growing codes: they last as long as the process.
+const CODE_SEED: u64 = 1;
 
 /// What a row says besides its vector.
 #[derive(Debug)]
@@ -51,7 +55,7 @@ impl Chunk {
         settings: &IndexSettings,
         secret: &HashSecret,
         rows: Vec<DeltaRow>,
-    ) -> Self {
+    ) -> Result<Self> {
         let mut sorted: Vec<(KeyHash, DeltaRow)> =
             rows.into_iter().map(|row| (KeyHash::of(secret, &row.row.key), row)).collect();
         sorted.sort_by_key(|(hash, _)| *hash);
@@ -70,7 +74,7 @@ impl Chunk {
         settings: &IndexSettings,
         (a, a_dead): (&Self, &RoaringBitmap),
         (b, b_dead): (&Self, &RoaringBitmap),
-    ) -> Self {
+    ) -> Result<Self> {
         let mut chunk = Self::with_capacity(settings, a.hashes.len() + b.hashes.len());
         let (mut in_a, mut in_b) = (a.living(a_dead).peekable(), b.living(b_dead).peekable());
         loop {
@@ -106,9 +110,10 @@ impl Chunk {
         self.vectors.extend_from_slice(source.vector(row));
     }
 
-    fn coded(mut self, settings: &IndexSettings) -> Self {
+    fn coded(mut self, settings: &IndexSettings) -> Result<Self> {
         if self.hashes.len() >= CODED_ROWS_MIN {
-            let book = Codebook::of_rows(settings.dimension, settings.metric, &self.vectors);
+            let rows = self.vectors.chunks(self.dimension);
+            let book = Codebook::of_rows(settings.metric, CODE_SEED, self.dimension, rows)?;
             let mut codes = vec![0; book.code_bytes() * self.hashes.len()];
             for (row, code) in
                 self.vectors.chunks(self.dimension).zip(codes.chunks_mut(book.code_bytes()))
@@ -117,7 +122,7 @@ impl Chunk {
             }
             self.codes = Some(ChunkCodes { book, codes });
         }
-        self
+        Ok(self)
     }
 
     /// Number of rows, dead ones too.
@@ -190,15 +195,19 @@ impl Chunk {
     }
 
     /// The text index of a field.
-    pub(crate) fn text(&self, field: &TextField) -> Arc<TextIndex> {
+    pub(crate) fn text(&self, field: &TextField) -> Result<Arc<TextIndex>> {
         let mut texts = self.texts.lock();
-        let made = texts.entry(format!("{:?}/{}", field.language, field.key)).or_insert_with(|| {
-            let mut builder = field.builder();
-            for (number, row) in self.rows.iter().enumerate() {
-                row.metadata.for_each_text(&field.key, |text| builder.add(number as u32, text));
-            }
-            Arc::new(builder.finish())
-        });
-        Arc::clone(made)
+        let name = field.part_name();
+        if let Some(made) = texts.get(&name) {
+            return Ok(Arc::clone(made));
+        }
+        let analyzer = field.analyzer();
+        let mut builder = TextBuilder::new(&analyzer);
+        for (number, row) in self.rows.iter().enumerate() {
+            field.add(&mut builder, number as u32, &row.metadata)?;
+        }
+        let made = Arc::new(builder.finish()?);
+        texts.insert(name, Arc::clone(&made));
+        Ok(made)
     }
 }

@@ -27,7 +27,7 @@ mod rotation;
 mod rounding;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use self::estimate::CodeQuery;
 use self::rotation::Rotation;
@@ -182,10 +182,11 @@ impl Codebook {
         self.rotation.padded() * self.bits.count() / 8
     }
 
-    /// How many of the nearest by estimate to compare exactly, so that of the `top` nearest 99 in
-    /// 100 are found; measured by `benches/codes.rs`.
+    /// How many of the nearest by estimate to keep so that the `top` nearest are among them, even
+    /// of rows that lie in tight clusters far apart; `scan::worth_comparing` says how few of those
+    /// to compare exactly. Measured by `benches/codes.rs`.
     pub fn rerank_rows(&self, top: usize) -> usize {
-        top.saturating_mul(2).saturating_add(40)
+        top.saturating_mul(5).saturating_add(150)
     }
 
     /// The stored form.

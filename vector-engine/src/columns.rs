@@ -87,7 +87,7 @@ impl Columns {
     }
 
     /// A count that the rows which pass do not exceed, from counts kept beside the values: exact
-    /// for one test of a key without lists.
+    /// for one test, or comparisons, of a key without lists.
     pub fn estimate(&self, filter: &Filter, rows: u32) -> Result<u64> {
         self.check_rows(rows)?;
         evaluate::estimate(self, &filter.root, u64::from(rows))

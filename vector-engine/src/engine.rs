@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures::executor::block_on;
 use parking_lot::{Condvar, Mutex};
 use storage_engine::{Engine, Environment, SpaceId};
 
@@ -49,10 +48,15 @@ impl Default for EngineOptions {
 #[derive(Debug, Clone)]
 pub struct VectorEngine {
     shared: Arc<Shared>,
+    indexes: Arc<Indexes>,
+    thread: Arc<Mutex<Option<std::thread::JoinHandle<()>>>>,
 }
 
+/// Indexes by their space. Apart from what indexes share, so that neither holds the other for good.
+#[derive(Debug, Default)]
+struct Indexes(Mutex<HashMap<SpaceId, Slot>>);
+
 /// What indexes share.
-#[derive(Debug)]
 pub(crate) struct Shared {
     engine: Engine,
     pub(crate) environment: Arc<dyn Environment>,
@@ -61,9 +65,13 @@ pub(crate) struct Shared {
     pub(crate) foreground: Foreground,
     pub(crate) readers: tokio::sync::Semaphore,
     pub(crate) counters: Counters,
-    indexes: Mutex<HashMap<SpaceId, Slot>>,
     wake: (Mutex<bool>, Condvar),
-    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("options", &self.options).finish_non_exhaustive()
+    }
 }
 
 /// An index that is open or being opened.
@@ -98,25 +106,24 @@ impl VectorEngine {
             foreground: Foreground::default(),
             readers: tokio::sync::Semaphore::new(READERS_MAX),
             counters: Counters::default(),
-            indexes: Mutex::default(),
             wake: (Mutex::new(false), Condvar::new()),
-            thread: Mutex::default(),
         });
+        let indexes = Arc::<Indexes>::default();
+        let mut thread = None;
         if background {
-            let weak = Arc::downgrade(&shared);
-            let thread = shared
-                .environment
-                .spawn("vectors", Box::new(move || keep_up(&weak)))
-                .map_err(|e| Error::Storage(storage_engine::Error::io("start a thread", e)))?;
-            *shared.thread.lock() = Some(thread);
+            let (shared_there, there) = (Arc::downgrade(&shared), Arc::downgrade(&indexes));
+            let job = Box::new(move || keep_up(&shared_there, &there));
+            let spawned = shared.environment.spawn("vectors", job);
+            let io = |error| storage_engine::Error::io("start a thread", error);
+            thread = Some(spawned.map_err(io)?);
         }
-        Ok(Self { shared })
+        Ok(Self { shared, indexes, thread: Arc::new(Mutex::new(thread)) })
     }
 
     /// The index in `space`, opened when it is not; an index that was just made is empty. The settings
     /// count when it is opened.
     pub async fn index(&self, space: SpaceId, settings: &IndexSettings) -> Result<Index> {
-        let slot = Arc::clone(self.shared.indexes.lock().entry(space).or_default());
+        let slot = Arc::clone(self.indexes.0.lock().entry(space).or_default());
         let open = || {
             let store = Store { engine: self.shared.engine.clone(), space };
             Index::open(&self.shared, store, settings.clone())
@@ -125,7 +132,7 @@ impl VectorEngine {
         match opened {
             Ok(index) => Ok(index.clone()),
             Err(error) => {
-                let mut indexes = self.shared.indexes.lock();
+                let mut indexes = self.indexes.0.lock();
                 if indexes.get(&space).is_some_and(|held| !held.initialized()) {
                     indexes.remove(&space);
                 }
@@ -136,7 +143,7 @@ impl VectorEngine {
 
     /// Forgets an index whose space is gone. Queries that run end on what they see.
     pub fn forget(&self, space: SpaceId) {
-        let slot = self.shared.indexes.lock().remove(&space);
+        let slot = self.indexes.0.lock().remove(&space);
         if let Some(index) = slot.as_ref().and_then(|slot| slot.get()) {
             index.inner.set_gone();
         }
@@ -150,9 +157,9 @@ impl VectorEngine {
             queries: self.shared.counters.read(),
             ..VectorStats::default()
         };
-        for index in self.shared.open_indexes() {
+        for index in self.indexes.open() {
             stats.open_indexes += 1;
-            stats.indexes.add(&index.stats());
+            stats.indexes += index.stats();
         }
         stats
     }
@@ -161,7 +168,8 @@ impl VectorEngine {
     pub async fn close(&self) {
         self.shared.foreground.close();
         self.shared.wake();
-        let thread = self.shared.thread.lock().take();
+        self.indexes.0.lock().clear();
+        let thread = self.thread.lock().take();
         if let Some(thread) = thread {
             let joined = tokio::task::spawn_blocking(move || thread.join().is_err()).await;
             if !matches!(joined, Ok(false)) {
@@ -172,25 +180,27 @@ impl VectorEngine {
 }
 
 impl Index {
-    /// Seals and compacts until nothing is left to do. For owners without background work.
-    pub async fn maintain(&self) -> Result<()> {
+    /// Seals and compacts until nothing is left to do, on this thread. For owners without background
+    /// work.
+    pub fn maintain(&self) -> Result<()> {
         while crate::upkeep::step(&self.inner, &Unhurried)? == Did::Something {}
         Ok(())
     }
 
     /// Seals what grows, whatever its size, and then does as [`Index::maintain`].
-    pub async fn seal(&self) -> Result<()> {
+    pub fn seal(&self) -> Result<()> {
         crate::upkeep::seal(&self.inner, &Unhurried)?;
-        self.maintain().await
+        self.maintain()
+    }
+}
+
+impl Indexes {
+    fn open(&self) -> Vec<Index> {
+        self.0.lock().values().filter_map(|slot| slot.get().cloned()).collect()
     }
 }
 
 impl Shared {
-    fn open_indexes(&self) -> Vec<Index> {
-        let indexes = self.indexes.lock();
-        indexes.values().filter_map(|slot| slot.get().cloned()).collect()
-    }
-
     /// Has the background thread look now.
     pub(crate) fn wake(&self) {
         *self.wake.0.lock() = true;
@@ -207,15 +217,15 @@ impl Shared {
 }
 
 /// The background thread: one step of each index that has something to do, in turns.
-fn keep_up(shared: &Weak<Shared>) {
+fn keep_up(shared: &Weak<Shared>, indexes: &Weak<Indexes>) {
     crate::upkeep::lower_priority();
     loop {
-        let Some(shared) = shared.upgrade() else { return };
+        let (Some(shared), Some(indexes)) = (shared.upgrade(), indexes.upgrade()) else { return };
         if shared.foreground.is_closing() {
             return;
         }
         let mut idle = true;
-        for index in shared.open_indexes() {
+        for index in indexes.open() {
             match crate::upkeep::step(&index.inner, &Yielding(&shared.foreground)) {
                 Ok(Did::Nothing) => {}
                 Ok(Did::Something) => idle = false,
@@ -224,6 +234,7 @@ fn keep_up(shared: &Weak<Shared>) {
                 Err(error) => note_failure(&index.inner, &error),
             }
         }
+        drop(indexes);
         if idle {
             shared.wait();
         }

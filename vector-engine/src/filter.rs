@@ -51,7 +51,7 @@ pub struct Filter {
 /// A part of a filter.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Node {
-    /// All of them; never empty.
+    /// All of them; never empty, and none of them an `And`.
     And(Vec<Node>),
     /// Any of them; never empty.
     Or(Vec<Node>),

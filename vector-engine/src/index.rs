@@ -48,6 +48,8 @@ pub(crate) struct IndexInner {
     state: RwLock<Arc<State>>,
     queue: Mutex<VecDeque<Waiting>>,
     lane: tokio::sync::Mutex<Lane>,
+    /// Held by whoever does upkeep: one at a time.
+    pub(crate) upkeep: Mutex<()>,
     /// Told when a seal made room.
     settled: tokio::sync::Notify,
     gone: AtomicBool,
@@ -96,6 +98,18 @@ pub struct IndexStats {
     pub device_bytes: u64,
 }
 
+impl std::ops::AddAssign for IndexStats {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.growing_rows += other.growing_rows;
+        self.sealed_segments += other.sealed_segments;
+        self.graph_segments += other.graph_segments;
+        self.dead_rows += other.dead_rows;
+        self.memory_bytes += other.memory_bytes;
+        self.device_bytes += other.device_bytes;
+    }
+}
+
 /// Whether a field can be searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextState {
@@ -141,6 +155,7 @@ impl Index {
             state: RwLock::new(Arc::new(state)),
             queue: Mutex::default(),
             lane: tokio::sync::Mutex::new(lane),
+            upkeep: Mutex::default(),
             settled: tokio::sync::Notify::new(),
             gone: AtomicBool::new(false),
         };
@@ -471,9 +486,9 @@ impl IndexInner {
         self.settled.notify_waiters();
     }
 
-    /// Waits while sealing is behind by more than a whole segment.
+    /// Waits while sealing in the background is behind by more than a whole segment.
     async fn wait_for_room(&self) -> Result<()> {
-        if self.shared.environment.is_inline() {
+        if !self.shared.options.background || self.shared.environment.is_inline() {
             return Ok(());
         }
         loop {

@@ -54,6 +54,7 @@ mod store;
 mod text;
 mod text_search;
 mod upkeep;
+mod wait;
 
 pub use cache::CacheStats;
 pub use engine::{EngineOptions, VectorEngine, VectorStats};

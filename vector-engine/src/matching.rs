@@ -35,7 +35,7 @@ fn matching_of(
             };
             (0..chunk.len()).filter(says).collect()
         }
-        Rows::Growing(chunk) => chunk.columns(settings)?.matches(filter, chunk.len())?,
+        Rows::Growing(chunk) => chunk.columns(settings).matches(filter, chunk.len())?,
         Rows::Sealed(sealed) => sealed.columns()?.matches(filter, sealed.len())?,
     };
     Ok(matches - member.dead.as_ref())

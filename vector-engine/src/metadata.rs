@@ -73,10 +73,7 @@ impl Metadata {
         limits: &MetadataLimits,
     ) -> Result<Self> {
         if map.len() > limits.keys {
-            return Err(invalid(format!(
-                "Metadata object must have at most {} keys",
-                limits.keys
-            )));
+            return Err(invalid(format!("Metadata object must have at most {} keys", limits.keys)));
         }
         let mut entries: Vec<(&String, &Value)> = map.iter().collect();
         entries.sort_unstable_by_key(|(key, _)| *key);

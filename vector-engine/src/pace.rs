@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 
 /// Asked between the steps of background work.
-pub(crate) trait Pace: std::fmt::Debug {
+pub(crate) trait Pace: std::fmt::Debug + Sync {
     /// Returns when the next step may begin; errs when the work has to end.
     fn step(&self) -> Result<()>;
 }

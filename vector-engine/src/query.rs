@@ -6,7 +6,7 @@ use crate::engine::Shared;
 use crate::error::{Error, Result};
 use crate::fetch::{Pick, fetch};
 use crate::filter::Filter;
-use crate::fuse::fuse;
+use crate::fuse::{Fused, fuse};
 use crate::kernel::Probe;
 use crate::matching::matching;
 use crate::member::Member;
@@ -189,20 +189,19 @@ fn fused(
     if search.is_some() {
         lists.insert(0, near.iter().map(|near| (near.member, near.row)).collect());
     }
-    let mut best = fuse(&lists);
-    best.truncate(top);
+    let best = fuse(lists, top);
     let mut distances: std::collections::HashMap<(usize, u32), f32> =
         near.into_iter().map(|near| ((near.member, near.row), near.distance)).collect();
     if let Some(search) = search {
         let missing: Vec<(usize, u32)> =
-            best.iter().map(|(id, _)| *id).filter(|id| !distances.contains_key(id)).collect();
+            best.iter().map(|fused| fused.id).filter(|id| !distances.contains_key(id)).collect();
         let measured = search.measure(&missing)?;
         distances.extend(measured.into_iter().map(|near| ((near.member, near.row), near.distance)));
     }
-    let ranked = |((member, row), fused)| Ranked {
+    let ranked = |Fused { id: (member, row), score }| Ranked {
         pick: Pick { member, row },
         distance: distances.get(&(member, row)).copied(),
-        fused: Some(fused),
+        fused: Some(score),
     };
     Ok(best.into_iter().map(ranked).collect())
 }

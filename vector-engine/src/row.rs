@@ -1,10 +1,9 @@
 //! Rows and the settings of an index, as its owner gives and hears them.
 
-use storage_engine::SpaceId;
-
-use crate::metadata::Metadata;
+use crate::error::Result;
+use crate::metadata::{Metadata, Scalar};
 use crate::metric::Metric;
-use crate::text::Language;
+use crate::text::{Analyzer, Language, TextBuilder};
 
 /// What an index is made with. Dimension and metric never change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,5 +62,30 @@ pub struct Want {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Owner(pub [u8; 16]);
 
-/// The space of the storage engine that holds an index.
-pub(crate) type Space = SpaceId;
+impl TextField {
+    /// What the part of a segment that holds its index is called: another language is another part.
+    pub(crate) fn part_name(&self) -> String {
+        format!("{}/{}", self.language.map_or("-", Language::code), self.key)
+    }
+
+    /// What makes its texts terms.
+    pub(crate) fn analyzer(&self) -> Analyzer {
+        Analyzer::new(self.language)
+    }
+
+    /// Gives the texts of a row to a builder of its index.
+    pub(crate) fn add(
+        &self,
+        builder: &mut TextBuilder<'_>,
+        row: u32,
+        metadata: &Metadata,
+    ) -> Result<()> {
+        let Some(field) = metadata.get(&self.key) else { return Ok(()) };
+        for scalar in field.scalars() {
+            if let Scalar::String(text) = scalar {
+                builder.add(row, text)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -23,7 +23,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::executor::block_on;
+use crate::wait::wait;
 use roaring::RoaringBitmap;
 use storage_engine::PageReader;
 use storage_engine::limits::PAGE_BYTES;
@@ -307,7 +307,7 @@ impl Sealed {
         if let Some(Cached::Columns(columns)) = self.cache.get(&key) {
             return Ok(columns);
         }
-        let bytes = block_on(self.store.part(self.id, &Part::Columns))?;
+        let bytes = wait(self.store.part(self.id, &Part::Columns))?;
         let columns = Arc::new(Columns::decode(bytes)?);
         self.cache.keep(key, Cached::Columns(Arc::clone(&columns)));
         Ok(columns)
@@ -321,7 +321,7 @@ impl Sealed {
             return Ok(Some(text));
         }
         let name = crate::store::part_name(self.id, &part);
-        let Some(bytes) = block_on(self.store.value(&name))? else { return Ok(None) };
+        let Some(bytes) = wait(self.store.value(&name))? else { return Ok(None) };
         let text = Arc::new(TextIndex::decode(bytes)?);
         self.cache.keep(key, Cached::Text(Arc::clone(&text)));
         Ok(Some(text))

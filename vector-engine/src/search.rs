@@ -8,7 +8,7 @@ use roaring::RoaringBitmap;
 
 use crate::code::CodeQuery;
 use crate::error::Result;
-use crate::graph::search::{Expanded, Nodes, SearchOptions, SearchScratch};
+use crate::graph::{self, Expanded, Nodes, SearchOptions, SearchScratch};
 use crate::kernel::Probe;
 use crate::limits::{EXACT_ROWS_MAX, GRAPH_TOP_MAX};
 use crate::member::{Member, Rows};
@@ -240,10 +240,10 @@ impl Search<'_> {
         };
         let query = sealed.resident.book.prepare(self.probe.query());
         let mut nodes = SealedNodes { search: self, sealed, query, vector: Vec::new() };
-        let options = SearchOptions::for_top(self.top, &accept);
+        let options = SearchOptions::new(self.top, &accept);
         let mut scratch = SearchScratch::default();
         let entries = &sealed.resident.entries;
-        let found = crate::graph::search::search(&mut nodes, entries, &options, &mut scratch)?;
+        let found = graph::search(&mut nodes, entries, &options, &mut scratch)?;
         work.measured += u64::from(found.expanded);
         work.rounds += found.rounds;
         near.extend(found.candidates.into_iter().take(self.top).map(|(row, distance)| Near {
@@ -281,7 +281,13 @@ impl Nodes for SealedNodes<'_> {
 
     fn estimate(&mut self, rows: &[u32], out: &mut Vec<f32>) {
         let resident = &self.sealed.resident;
-        resident.book.estimate_rows(&self.query, &resident.codes, rows, out);
+        let code_bytes = resident.book.code_bytes();
+        out.clear();
+        out.extend(rows.iter().map(|row| {
+            let start = *row as usize * code_bytes;
+            let code = resident.codes.get(start..start + code_bytes).unwrap_or_default();
+            resident.book.estimate(&self.query, code)
+        }));
     }
 
     fn expand(&mut self, rows: &[u32], out: &mut Expanded) -> Result<()> {

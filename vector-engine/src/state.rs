@@ -93,25 +93,25 @@ impl State {
         }
         self.growing_writes += 1;
         if !delta.rows.is_empty() {
-            let chunk = Chunk::of_write(settings, secret, delta.rows);
+            let chunk = Chunk::of_write(settings, secret, delta.rows)?;
             self.growing.push(Member::new(Rows::Growing(Arc::new(chunk))));
         }
-        self.merge_tail(settings);
-        Ok(())
+        self.merge_tail(settings)
     }
 
     /// Merges the last chunks while they are of like size, so that there are few.
-    fn merge_tail(&mut self, settings: &IndexSettings) {
+    fn merge_tail(&mut self, settings: &IndexSettings) -> Result<()> {
         self.growing.retain(|member| member.living() > 0);
         while let [.., a, b] = self.growing.as_slice() {
-            let (Rows::Growing(in_a), Rows::Growing(in_b)) = (&a.rows, &b.rows) else { return };
+            let (Rows::Growing(in_a), Rows::Growing(in_b)) = (&a.rows, &b.rows) else { break };
             if in_a.is_settled() || in_b.is_settled() || a.living() > 2 * b.living() {
-                return;
+                break;
             }
-            let merged = Chunk::merged(settings, (in_a, &a.dead), (in_b, &b.dead));
+            let merged = Chunk::merged(settings, (in_a, &a.dead), (in_b, &b.dead))?;
             self.growing.truncate(self.growing.len() - 2);
             self.growing.push(Member::new(Rows::Growing(Arc::new(merged))));
         }
+        Ok(())
     }
 
     /// Takes the place of what a new segment was made of. `source` are the members as the builder

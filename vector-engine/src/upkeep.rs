@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::executor::block_on;
+use crate::wait::wait;
 use storage_engine::limits::PAGE_MAX;
 use storage_engine::{Batch, Operation};
 
@@ -22,6 +22,7 @@ use crate::pace::Pace;
 use crate::sealed::Sealed;
 use crate::source::Source;
 use crate::state::State;
+use crate::text::TextBuilder;
 use crate::store::{DeltaNumber, Part, SegmentId, dead_name, delta_name, manifest_name, part_name};
 
 /// Segments of like size that are merged into one.
@@ -53,9 +54,11 @@ pub(crate) fn step(index: &IndexInner, pace: &dyn Pace) -> Result<Did> {
         return Ok(Did::Nothing);
     }
     pace.step()?;
+    let upkeep = index.upkeep.lock();
     let state = index.state();
     let rows_max = index.shared.options.growing_rows_max;
     if !state.frozen.is_empty() || should_seal(&state, rows_max) {
+        drop(upkeep);
         seal(index, pace)?;
         return Ok(Did::Something);
     }
@@ -79,8 +82,9 @@ pub(crate) fn step(index: &IndexInner, pace: &dyn Pace) -> Result<Did> {
 
 /// Makes a sealed segment of the growing rows.
 pub(crate) fn seal(index: &IndexInner, pace: &dyn Pace) -> Result<()> {
+    let _upkeep = index.upkeep.lock();
     {
-        let mut lane = block_on(index.turn());
+        let mut lane = wait(index.turn());
         let mut state = State::clone(&index.state());
         if state.frozen.is_empty() {
             if state.growing_writes == 0 {
@@ -121,7 +125,7 @@ fn build_and_put(
     let settings = index.settings();
     let source = Source::new(members);
     let id = {
-        let mut lane = block_on(index.turn());
+        let mut lane = wait(index.turn());
         let id = lane.manifest.next_segment;
         lane.manifest.next_segment.0 += 1;
         id
@@ -138,7 +142,7 @@ fn build_and_put(
             Some(builder.build(id, &source)?)
         }
     };
-    let mut lane = block_on(index.turn());
+    let mut lane = wait(index.turn());
     put_segment(index, &mut lane, source.members(), built, watermark)
 }
 
@@ -165,7 +169,7 @@ fn put_segment(
     if watermark == Watermark::Frozen {
         manifest.watermark = lane.frozen_delta;
     }
-    let value = block_on(index.store.seal(manifest.encode().into()))?;
+    let value = wait(index.store.seal(manifest.encode().into()))?;
     operations.push(index.store.put(manifest_name(), value));
     let mut dead_saved = lane.dead_saved.clone();
     let state = index.state();
@@ -177,7 +181,7 @@ fn put_segment(
         }
     }
     dead_saved.retain(|id, _| !gone.contains(id));
-    block_on(index.store.engine.commit(Batch { conditions: Vec::new(), operations }))?;
+    wait(index.store.engine.commit(Batch { conditions: Vec::new(), operations }))?;
     lane.manifest = manifest;
     lane.dead_saved = dead_saved;
     // From here on the device says so: whatever fails now is found again at the next start.
@@ -185,7 +189,7 @@ fn put_segment(
         None => None,
         Some(id) => {
             let settings = index.settings();
-            Some(block_on(Sealed::open(&index.store, &index.shared.cache, &settings, id))?)
+            Some(wait(Sealed::open(&index.store, &index.shared.cache, &settings, id))?)
         }
     };
     let mut state = State::clone(&state);
@@ -207,7 +211,7 @@ fn segment_of(member: &Member) -> Option<SegmentId> {
 fn put_dead(index: &IndexInner, id: SegmentId, member: &Member) -> Result<Operation> {
     let mut bytes = Vec::with_capacity(member.dead.serialized_size());
     member.dead.serialize_into(&mut bytes).map_err(|e| Error::Invalid(e.to_string()))?;
-    let value = block_on(index.store.seal(bytes.into()))?;
+    let value = wait(index.store.seal(bytes.into()))?;
     Ok(index.store.put(dead_name(id), value))
 }
 
@@ -252,21 +256,22 @@ fn build_text(index: &IndexInner, pace: &dyn Pace, state: &State) -> Result<Did>
             if index.store.engine.current(index.store.space, &name)?.is_some() {
                 continue;
             }
-            let mut builder = field.builder();
+            let analyzer = field.analyzer();
+            let mut builder = TextBuilder::new(&analyzer);
             let mut number = 0;
             let all = Member::new(Rows::Sealed(Arc::clone(sealed)));
             Source::new(vec![all]).for_each(crate::source::Pass::Whole, |row| {
                 pace.step()?;
-                row.metadata.for_each_text(&field.key, |text| builder.add(number, text));
+                field.add(&mut builder, number, &row.metadata)?;
                 number += 1;
                 Ok(())
             })?;
-            let value = block_on(index.store.seal(builder.finish().encode().into()))?;
+            let value = wait(index.store.seal(builder.finish()?.encode()))?;
             // In the turn, and only for a segment that is still there.
-            let _turn = block_on(index.turn());
+            let _turn = wait(index.turn());
             if index.state().sealed.iter().any(|now| now.is_same(member)) {
                 let operations = vec![index.store.put(name, value)];
-                block_on(index.store.engine.commit(Batch { conditions: Vec::new(), operations }))?;
+                wait(index.store.engine.commit(Batch { conditions: Vec::new(), operations }))?;
             }
             return Ok(Did::Something);
         }
@@ -280,7 +285,7 @@ fn build_text(index: &IndexInner, pace: &dyn Pace, state: &State) -> Result<Did>
         let names = index.store.names(&prefix, None, PAGE_MAX)?;
         if let Some(name) = names.into_iter().find(|name| !wanted(name)) {
             let operations = vec![index.store.remove(name)];
-            block_on(index.store.engine.commit(Batch { conditions: Vec::new(), operations }))?;
+            wait(index.store.engine.commit(Batch { conditions: Vec::new(), operations }))?;
             index.shared.cache.forget(index.store.space, Some(sealed.id));
             return Ok(Did::Something);
         }
@@ -290,7 +295,7 @@ fn build_text(index: &IndexInner, pace: &dyn Pace, state: &State) -> Result<Did>
 
 /// Removes deltas that are in sealed segments.
 fn sweep(index: &IndexInner) -> Result<Did> {
-    let watermark = block_on(index.turn()).manifest.watermark;
+    let watermark = wait(index.turn()).manifest.watermark;
     let end = delta_name(DeltaNumber(watermark.0.saturating_add(1)));
     let mut names = index.store.names(b"d", None, SWEEP_DELTAS)?;
     names.retain(|name| *name < end);
@@ -298,7 +303,7 @@ fn sweep(index: &IndexInner) -> Result<Did> {
         return Ok(Did::Nothing);
     }
     let operations = names.into_iter().map(|name| index.store.remove(name)).collect();
-    block_on(index.store.engine.commit(Batch { conditions: Vec::new(), operations }))?;
+    wait(index.store.engine.commit(Batch { conditions: Vec::new(), operations }))?;
     Ok(Did::Something)
 }
 

@@ -40,8 +40,8 @@ fn nothing_acknowledged_is_lost_and_nothing_deleted_is_found_at_any_moment() {
                     let first = random.below(60);
                     subject.delete((first..first + 5).map(|key| format!("key {key}")).collect());
                 }
-                7..9 => block_on(subject.index.maintain()).unwrap(),
-                _ => block_on(subject.index.seal()).unwrap(),
+                7..9 => subject.index.maintain().unwrap(),
+                _ => subject.index.seal().unwrap(),
             }
             let acknowledged = media.changes();
             steps.push(Step { began, acknowledged, after: subject.reference.clone() });
@@ -74,7 +74,7 @@ fn nothing_acknowledged_is_lost_and_nothing_deleted_is_found_at_any_moment() {
                 // It goes on, and a second crash keeps what comes.
                 if moment.changes.is_multiple_of(5) {
                     found.put(rows(&mut random, 3, 60, 5));
-                    block_on(found.index.maintain()).unwrap();
+                    found.index.maintain().unwrap();
                     found.crash(Survival::Some(seed));
                     found.verify(&mut random).unwrap();
                 }

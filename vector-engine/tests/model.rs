@@ -44,8 +44,8 @@ fn every_answer_is_the_references_through_seals_compactions_and_crashes() {
                     keys.dedup();
                     subject.delete(keys);
                 }
-                80..90 => block_on(subject.index.maintain()).unwrap(),
-                90..94 => block_on(subject.index.seal()).unwrap(),
+                80..90 => subject.index.maintain().unwrap(),
+                90..94 => subject.index.seal().unwrap(),
                 94..97 => subject.restart(),
                 _ => subject.crash(Survival::Some(random.next_u64())),
             }
@@ -54,7 +54,7 @@ fn every_answer_is_the_references_through_seals_compactions_and_crashes() {
             }
         }
         subject.verify(&mut random).unwrap();
-        block_on(subject.index.seal()).unwrap();
+        subject.index.seal().unwrap();
         subject.restart();
         subject.verify(&mut random).unwrap();
     });

@@ -112,7 +112,7 @@ fn filled(dimension: usize, metric: Metric, options: EngineOptions) -> (Subject,
     let mut subject = Subject::new(5, settings(dimension, metric), options);
     subject.media.set_capacity(512 << 20);
     let numbers: Vec<usize> = (0..ROWS).collect();
-    for batch in numbers.chunks(500) {
+    for batch in numbers.chunks(600) {
         subject.put(batch.iter().map(|number| clusters.row(&mut random, *number)).collect());
     }
     (subject, clusters)
@@ -148,11 +148,11 @@ fn growing_rows_are_found_by_scans_of_codes() {
 #[test]
 fn small_sealed_segments_are_found_by_scans_of_codes() {
     let (mut subject, clusters) = filled(64, Metric::Euclidean, background_off());
-    block_on(subject.index.seal()).unwrap();
+    subject.index.seal().unwrap();
     check(&subject, &clusters, "small", Plan::Codes);
     churn(&mut subject, &clusters);
     check(&subject, &clusters, "small, half of it changed", Plan::Codes);
-    block_on(subject.index.seal()).unwrap();
+    subject.index.seal().unwrap();
     subject.restart();
     check(&subject, &clusters, "small, half of it changed, restarted", Plan::Codes);
 }
@@ -161,11 +161,11 @@ fn small_sealed_segments_are_found_by_scans_of_codes() {
 fn large_sealed_segments_are_found_along_their_graph() {
     let options = EngineOptions { graph_rows_min: 3000, ..background_off() };
     let (mut subject, clusters) = filled(48, Metric::Euclidean, options);
-    block_on(subject.index.seal()).unwrap();
+    subject.index.seal().unwrap();
     check(&subject, &clusters, "large", Plan::Graph);
     churn(&mut subject, &clusters);
     check(&subject, &clusters, "large, half of it changed", Plan::Graph);
-    block_on(subject.index.maintain()).unwrap();
+    subject.index.maintain().unwrap();
     subject.restart();
     check(&subject, &clusters, "large, half of it changed, restarted", Plan::Graph);
 }

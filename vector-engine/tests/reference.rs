@@ -49,7 +49,7 @@ pub(crate) fn distance(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
 
 /// A document.
 pub(crate) fn metadata(json: &Value) -> Metadata {
-    Metadata::from_json(json, &vector_engine::MetadataLimits::default(), &[]).unwrap()
+    Metadata::from_json(json, &[], &vector_engine::MetadataLimits::default()).unwrap()
 }
 
 /// A filter.

@@ -40,7 +40,7 @@ impl Fixture {
         let environment = Arc::new(SimEnvironment::new(1));
         let shared: Arc<dyn Environment> = Arc::<SimEnvironment>::clone(&environment);
         let options = SimOptions {
-            zone_bytes: 4 * MIB as u64,
+            zone_bytes: crate::config::ZONE_BYTES_MIN,
             capacity_bytes: 512 * MIB as u64,
             ..SimOptions::default()
         };

@@ -49,6 +49,44 @@ fn complete_of(upload: UploadId, parts: &[&PartInfo]) -> Complete {
 }
 
 #[test]
+fn an_upload_of_the_most_parts_with_all_that_comes_with_it_fits_the_smallest_zones() {
+    run(async {
+        let fixture = Fixture::new().await;
+        let bucket = fixture.bucket("versioned").await;
+        let tag = |n: u8| (format!("{n:0>128}"), "v".repeat(256));
+        let attributes = Attributes {
+            user_metadata: vec![("a".into(), "b".repeat(2000))],
+            tags: TagSet::new(TagTarget::Object, (0..10).map(tag).collect()).unwrap(),
+            ..Attributes::default()
+        };
+        let algorithm = Algorithm::Sha256;
+        let coverage = Some(Coverage::Composite);
+        let new = NewUpload { attributes, coverage, ..new_upload(Some(algorithm)) };
+        let upload = bucket.create_upload(new).await.unwrap().id;
+        let mut parts = Vec::new();
+        for number in 1..=10_000 {
+            parts.push(put_part(&bucket, upload, number, &number.to_be_bytes()).await);
+        }
+        let mut complete = complete_of(upload, &parts.iter().collect::<Vec<_>>());
+        for (named, part) in complete.parts.iter_mut().zip(&parts) {
+            let text = part.checksum.as_ref().map(PartChecksum::text).unwrap();
+            named.checksum = Some((algorithm, text));
+        }
+        bucket.complete_upload(complete).await.unwrap();
+        let whole: Vec<u8> = (1..=10_000_u16).flat_map(u16::to_be_bytes).collect();
+        assert!(read(&bucket, "key", None).await.unwrap() == whole);
+        let uploads = storage_engine::Scan {
+            prefix: upload.part_prefix(),
+            delimiter: Bytes::new(),
+            from: std::ops::Bound::Unbounded,
+            limit: 1,
+        };
+        let left = bucket.engine().scan(bucket.record().uploads(), &uploads).unwrap();
+        assert_eq!(left.items.len(), 0, "parts stay behind");
+    });
+}
+
+#[test]
 fn parts_become_one_object() {
     run(async {
         let fixture = Fixture::new().await;

@@ -7,7 +7,7 @@ use crate::format::Root;
 use crate::id::{EPOCH_MAX, Epoch, ROOT_SPACE};
 use crate::journal::replay::read_header;
 use crate::media::Media;
-use crate::zone::{ZONE_IDS_STEP, zone_ids_end};
+use crate::zone::{FIRST_ZONES, ZONE_IDS_STEP, zone_ids_end};
 
 /// Reads or makes the root object and raises the epoch: from here on every earlier owner is fenced.
 pub(crate) fn take_ownership(
@@ -26,6 +26,7 @@ pub(crate) fn take_ownership(
         }
         None => {
             refuse_orphans(media)?;
+            check_room(media)?;
             let mut store = [0; 16];
             environment.fill_random(&mut store);
             let context = space_context(&store, ROOT_SPACE);
@@ -50,6 +51,21 @@ fn next_epoch(held: Epoch) -> Result<Epoch> {
         return Err(Error::Stopped { reason });
     }
     Ok(Epoch(held.0 + 1))
+}
+
+/// Errs when a new store could never take a write. An old one opens in any room, so that what is in
+/// it can be read and removed.
+fn check_room(media: &dyn Media) -> Result<()> {
+    let needed_bytes = FIRST_ZONES * media.zone_bytes();
+    let room_bytes = media.capacity()?.total_bytes;
+    if room_bytes >= needed_bytes {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "a store needs room for {FIRST_ZONES} zones of {} bytes, {needed_bytes} in all, and the \
+         device has {room_bytes}: give it more room, or smaller zones",
+        media.zone_bytes()
+    )))
 }
 
 /// Errs when zones are in use: they belong to a store whose root object is gone.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! LOCK                  locked while open; names the process that holds it
-//! device                the zone size, chosen once
+//! device                the zone size, decided once there is a root object or a zone
 //! root                  the root object
 //! zones/0000002a.zone   one file a zone, all of one size; without write permission once sealed
 //! pool/00000029.free    files of deleted zones, for the next ones
@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -67,7 +67,7 @@ pub enum Durability {
 pub struct FileMediaOptions {
     /// Where. Made when it is not there.
     pub directory: PathBuf,
-    /// Size of every zone; 0 chooses by capacity. Only the first open decides it.
+    /// Size of every zone; 0 chooses by capacity. Decided once there is a root object or a zone.
     pub zone_bytes: u64,
     /// How a sync is made durable.
     pub durability: Durability,
@@ -113,6 +113,12 @@ pub struct FileMedia {
 }
 
 impl FileMedia {
+    /// True when a device, whole or in part, is in `directory`. Looks only, where [`open`](Self::open)
+    /// would make one.
+    pub fn is_in(directory: &Path) -> bool {
+        Directory::is_device(directory)
+    }
+
     /// Opens the device in a directory, or makes one there.
     pub fn open(options: &FileMediaOptions) -> Result<Self> {
         let directory = Directory::open(&options.directory, options.durability)?;
@@ -479,13 +485,16 @@ impl Media for FileMedia {
 
 /// The zone size that the device was made with, or that it is now made with.
 fn device_zone_bytes(directory: &Directory, options: &FileMediaOptions) -> Result<u64> {
-    if let Some(frame) = directory.read_framed(FrameKind::Device)? {
+    let has_zones = !directory.zones()?.is_empty();
+    let is_used = has_zones || directory.read_framed(FrameKind::Root)?.is_some();
+    // A size that no store was made with, such as one that left no room for a store, may be mended.
+    if let Some(frame) = directory.read_framed(FrameKind::Device)?.filter(|_| is_used) {
         let bytes = <[u8; 8]>::try_from(frame.payload.as_slice()).unwrap_or_default();
         let zone_bytes = u64::from_le_bytes(bytes);
         super::check_zone_bytes(zone_bytes)?;
         return Ok(zone_bytes);
     }
-    if !directory.zones()?.is_empty() {
+    if has_zones {
         return Err(Error::Corrupt(Corruption {
             zone: None,
             offset: 0,

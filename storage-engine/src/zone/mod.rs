@@ -20,6 +20,8 @@ use crate::media::{Media, SECTOR_BYTES, Sector, sector_bytes_mut};
 
 /// Zones kept back from user writes, so that removals, checkpoints and reclaim always have room.
 pub(crate) const RESERVE_ZONES: u64 = 6;
+/// Zones that a new store has room for: the reserve, and one each for journal and data.
+pub(crate) const FIRST_ZONES: u64 = RESERVE_ZONES + 2;
 /// Zones kept back from removals and reclaim too, for the checkpoint that frees the journal behind
 /// them.
 const VITAL_ZONES: u64 = 2;

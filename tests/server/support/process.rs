@@ -42,6 +42,18 @@ pub struct Setup {
     home: Arc<tempfile::TempDir>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    log: Log,
+    /// File descriptors it may have; none: what this process may.
+    descriptors: Option<u32>,
+}
+
+/// What becomes of a server's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Log {
+    /// It can be read.
+    Kept,
+    /// The server cannot write it.
+    Refused,
 }
 
 impl Default for Setup {
@@ -66,7 +78,13 @@ impl Setup {
     pub fn bare() -> Self {
         let home = tempfile::Builder::new().prefix("lodestore-test-").tempdir();
         let home = Arc::new(home.expect("make a home directory"));
-        Self { home, arguments: Vec::new(), environment: Vec::new() }
+        Self {
+            home,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            log: Log::Kept,
+            descriptors: None,
+        }
     }
 
     /// Sets an environment variable of the server.
@@ -82,6 +100,18 @@ impl Setup {
         self
     }
 
+    /// Lets every write to the log fail, as one to a full disk.
+    pub fn log_refused(mut self) -> Self {
+        self.log = Log::Refused;
+        self
+    }
+
+    /// Limits the file descriptors of the server.
+    pub fn descriptors(mut self, count: u32) -> Self {
+        self.descriptors = Some(count);
+        self
+    }
+
     /// Where users file, log and data are.
     pub fn home(&self) -> &Path {
         self.home.path()
@@ -94,7 +124,15 @@ impl Setup {
 
     /// `lodestore` with `arguments` in this set-up's environment; it knows no other.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lodestore"));
+        let program = env!("CARGO_BIN_EXE_lodestore");
+        let mut command = match self.descriptors {
+            None => Command::new(program),
+            Some(count) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {count}; exec \"$0\" \"$@\""), program]);
+                shell
+            }
+        };
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.home()).current_dir(self.home()).stdin(Stdio::null());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -177,7 +215,10 @@ impl Server {
         static STARTS: AtomicU32 = AtomicU32::new(0);
         let number = STARTS.fetch_add(1, Ordering::Relaxed);
         let log = setup.home().join(format!("log-{number}"));
-        let output = File::create(&log).expect("make a log file");
+        let mut output = File::create(&log).expect("make a log file");
+        if setup.log == Log::Refused {
+            output = File::options().write(true).open("/dev/full").expect("open a full device");
+        }
         let mut command = setup.command(&["serve"]);
         command.args(&setup.arguments);
         command.env("LODESTORE_LISTEN", address.to_string());

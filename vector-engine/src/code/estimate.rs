@@ -14,6 +14,9 @@ use crate::kernel::{Codes, PART_BYTES, PLANES, Part};
 /// Spreads by which an estimate is taken to be off at most: one in a thousand is further off.
 const SPREADS: f32 = 3.0;
 
+/// Rows that are estimated together, so that the processor is chosen for once for all of them.
+const ROWS_AT_ONCE: usize = 64;
+
 /// A query made ready to be compared with codes; made once, compared with many.
 #[derive(Debug, Clone)]
 pub struct CodeQuery {
@@ -149,10 +152,39 @@ impl Codebook {
         query.estimate(code, dot)
     }
 
+    /// [`Codebook::estimate`] of rows by index, in their order; `codes` are all rows' codes, and
+    /// `estimates` is cleared first. Many at once are several times cheaper than one by one.
+    pub fn estimate_rows(
+        &self,
+        query: &CodeQuery,
+        codes: &[u8],
+        rows: &[u32],
+        estimates: &mut Vec<f32>,
+    ) {
+        estimates.clear();
+        let mut dots = [0; ROWS_AT_ONCE];
+        for rows in rows.chunks(ROWS_AT_ONCE) {
+            self.dots(query, codes, rows, &mut dots);
+            let one = |(row, dot): (&u32, i32)| query.estimate(self.code(codes, *row), dot);
+            estimates.extend(rows.iter().zip(dots).map(one));
+        }
+    }
+
+    /// The codes from a row's on; none when it is not there.
+    #[inline]
+    pub(crate) fn code<'a>(&self, codes: &'a [u8], row: u32) -> &'a [u8] {
+        let start = (row as usize).saturating_mul(self.code_bytes());
+        codes.get(start..).unwrap_or_default()
+    }
+
+    /// The spread of an estimate of a query's distance.
+    pub(crate) fn spread(&self, query: &CodeQuery, code: &[u8]) -> f32 {
+        Factors::read(code).map_or(0.0, |factors| factors.spread * query.reach)
+    }
+
     /// What the distance is at least, but for one row in a thousand; by it a rerank can end early.
     pub fn lower_bound(&self, query: &CodeQuery, code: &[u8]) -> f32 {
-        let spread = Factors::read(code).map_or(0.0, |factors| factors.spread);
-        self.estimate(query, code) - SPREADS * spread * query.reach
+        self.estimate(query, code) - SPREADS * self.spread(query, code)
     }
 
     /// The products of a query and rows of `codes`, as many as `dots` holds.

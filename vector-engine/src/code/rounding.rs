@@ -37,7 +37,7 @@ pub(super) fn round(bits: CodeBits, values: &[f32]) -> Rounded {
         let inverse = step.recip();
         let (mut product, mut square) = (0.0_f32, 0.0_f32);
         for value in values {
-            let integer = 2.0 * (value.abs() * inverse).trunc().min(greatest) + 1.0;
+            let integer = 2.0 * size_of_step(value.abs() * inverse, greatest) + 1.0;
             product += value.abs() * integer;
             square += integer * integer;
         }
@@ -53,7 +53,7 @@ fn round_by(bits: CodeBits, values: &[f32], inverse: f32) -> Rounded {
     let greatest = f32::from(half - 1);
     let (mut product, mut square) = (0.0_f32, 0.0_f32);
     let levels = values.iter().map(|value| {
-        let size = (value.abs() * inverse).trunc().min(greatest);
+        let size = size_of_step(value.abs() * inverse, greatest);
         let integer = 2.0 * size + 1.0;
         product += value.abs() * integer;
         square += integer * integer;
@@ -62,6 +62,12 @@ fn round_by(bits: CodeBits, values: &[f32], inverse: f32) -> Rounded {
     });
     let levels = levels.collect();
     Rounded { levels, product, square }
+}
+
+/// Whole steps, at most `greatest`; by way of an integer, which every processor has for vectors.
+#[inline(always)]
+fn size_of_step(steps: f32, greatest: f32) -> f32 {
+    steps.min(greatest) as i32 as f32
 }
 
 /// Writes the levels as a code's numbers: number `f * n + j` is field `f` of byte `j` of `n`; with

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::section::SectionWriter;
+use super::section::{RowValues, SectionWriter};
 use super::{Columns, HEADER_BYTES, MAGIC, OFFSET_BYTES, VERSION, term};
 use crate::metadata::Metadata;
 
@@ -19,15 +19,11 @@ pub struct ColumnsBuilder {
 #[derive(Debug, Default)]
 struct KeyBuilder {
     present: Vec<u32>,
+    /// Whether a row has more than one value.
+    several: bool,
     terms: HashMap<Box<[u8]>, u32>,
-    postings: Vec<Posting>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Posting {
-    /// The place of the value among `terms`.
-    term: u32,
-    row: u32,
+    /// The value's place among `terms`, and the row: in one number, since they are sorted.
+    postings: Vec<u64>,
 }
 
 impl ColumnsBuilder {
@@ -48,7 +44,8 @@ impl ColumnsBuilder {
             }
             let Some(key) = self.keys.get_mut(name) else { continue };
             key.present.push(row);
-            for value in field.scalars() {
+            for (at, value) in field.scalars().enumerate() {
+                key.several |= at > 0;
                 self.term.clear();
                 term::write(value, &mut self.term);
                 key.add(row, &self.term);
@@ -88,35 +85,35 @@ impl KeyBuilder {
                 id
             }
         };
-        self.postings.push(Posting { term: id, row });
+        self.postings.push(u64::from(id) << u32::BITS | u64::from(row));
     }
 
     /// Appends the section.
     fn finish(mut self, name: &str, out: &mut Vec<u8>) {
         let mut writer = SectionWriter::default();
-        ascend(&mut self.present);
+        self.present.sort_unstable();
+        self.present.dedup();
         writer.push(term::PRESENT, &self.present);
 
-        self.postings.sort_by_key(|posting| posting.term);
+        self.postings.sort_unstable();
+        // A list may name a value twice.
+        self.postings.dedup();
         let mut terms: Vec<(Box<[u8]>, u32)> = self.terms.into_iter().collect();
         terms.sort_unstable();
         let mut rows = Vec::new();
         for (term, id) in terms {
-            let start = self.postings.partition_point(|posting| posting.term < id);
-            let of_term = self.postings.get(start..).unwrap_or_default();
+            let first = u64::from(id) << u32::BITS;
+            let start = self.postings.partition_point(|posting| *posting < first);
+            let of_term = self.postings.get(start..).unwrap_or_default().iter();
             rows.clear();
-            rows.extend(of_term.iter().take_while(|one| one.term == id).map(|one| one.row));
-            ascend(&mut rows);
+            rows.extend(
+                of_term
+                    .take_while(|posting| *posting >> u32::BITS == u64::from(id))
+                    .map(|posting| *posting as u32),
+            );
             writer.push(&term, &rows);
         }
-        writer.finish(name, out);
-    }
-}
-
-/// Puts rows in order, each once: a list may name a value twice.
-fn ascend(rows: &mut Vec<u32>) {
-    if !rows.is_sorted_by(|a, b| a < b) {
-        rows.sort_unstable();
-        rows.dedup();
+        let values = if self.several { RowValues::Several } else { RowValues::AtMostOne };
+        writer.finish(name, values, out);
     }
 }

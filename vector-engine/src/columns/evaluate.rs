@@ -3,7 +3,7 @@
 use roaring::RoaringBitmap;
 
 use super::postings::Union;
-use super::section::{Section, TermRange};
+use super::section::{RowValues, Section, TermRange};
 use super::{Columns, term};
 use crate::Result;
 use crate::filter::{Comparison, Literal, Node, Test};
@@ -60,7 +60,7 @@ pub(super) fn matches(columns: &Columns, node: &Node) -> Result<Rows> {
         Node::And(parts) => {
             let mut all = Rows::AllBut(RoaringBitmap::new());
             for part in cheapest_first(columns, parts)? {
-                all = all.and(matches(columns, part)?);
+                all = all.and(part.matches(columns)?);
                 if all.is_none() {
                     break;
                 }
@@ -81,10 +81,70 @@ pub(super) fn matches(columns: &Columns, node: &Node) -> Result<Rows> {
     }
 }
 
-fn cheapest_first<'a>(columns: &Columns, parts: &'a [Node]) -> Result<Vec<&'a Node>> {
-    let mut costed = Vec::with_capacity(parts.len());
-    for part in parts {
-        costed.push((estimate(columns, part, u64::from(columns.rows))?, part));
+/// A part of an `And`.
+enum Part<'a> {
+    Node(&'a Node),
+    /// Comparisons of one key.
+    Range {
+        key: &'a str,
+        range: TermRange,
+    },
+}
+
+impl Part<'_> {
+    fn matches(&self, columns: &Columns) -> Result<Rows> {
+        match self {
+            Self::Node(node) => matches(columns, node),
+            Self::Range { key, range } => {
+                let mut union = Union::new(columns.rows);
+                if let Some(section) = columns.section(key)? {
+                    section.add_range(range, &mut union)?;
+                }
+                Ok(Rows::Only(union.finish()))
+            }
+        }
+    }
+
+    fn estimate(&self, columns: &Columns, rows: u64) -> Result<u64> {
+        match self {
+            Self::Node(node) => estimate(columns, node, rows),
+            Self::Range { key, range } => {
+                let section = columns.section(key)?;
+                section.map_or(Ok(0), |section| section.count_range(range)).map(|sum| sum.min(rows))
+            }
+        }
+    }
+}
+
+/// The parts, comparisons of a key that has one value a row brought together: the two ends of a
+/// narrow range would each be most of the rows. Of several values each may meet another end.
+fn parts_of<'a>(columns: &Columns, nodes: &'a [Node]) -> Result<Vec<Part<'a>>> {
+    let mut parts: Vec<Part<'a>> = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let Node::Key { key, test: Test::Compare { comparison, with } } = node else {
+            parts.push(Part::Node(node));
+            continue;
+        };
+        let with = numbers(*comparison, *with);
+        let known = parts.iter_mut().find_map(|part| match part {
+            Part::Range { key: other, range } if other == key => Some(range),
+            _ => None,
+        });
+        if let Some(range) = known {
+            range.narrow(with);
+            continue;
+        }
+        let section = columns.section(key)?;
+        let one = section.is_none_or(|section| section.row_values() == RowValues::AtMostOne);
+        parts.push(if one { Part::Range { key, range: with } } else { Part::Node(node) });
+    }
+    Ok(parts)
+}
+
+fn cheapest_first<'a>(columns: &Columns, nodes: &'a [Node]) -> Result<Vec<Part<'a>>> {
+    let mut costed = Vec::with_capacity(nodes.len());
+    for part in parts_of(columns, nodes)? {
+        costed.push((part.estimate(columns, u64::from(columns.rows))?, part));
     }
     costed.sort_by_key(|(cost, _)| *cost);
     Ok(costed.into_iter().map(|(_, part)| part).collect())
@@ -161,20 +221,23 @@ fn numbers(comparison: Comparison, with: Number) -> TermRange {
 
 /// At most so many of `rows` rows pass. As deep as the filter.
 pub(super) fn estimate(columns: &Columns, node: &Node, rows: u64) -> Result<u64> {
-    let mut of_parts: Vec<u64> = Vec::new();
     match node {
-        Node::And(parts) | Node::Or(parts) => {
-            for part in parts {
-                of_parts.push(estimate(columns, part, rows)?);
+        Node::And(nodes) => {
+            let mut least = rows;
+            for part in parts_of(columns, nodes)? {
+                least = least.min(part.estimate(columns, rows)?);
             }
+            Ok(least)
         }
-        Node::Key { key, test } => return estimate_of(columns, key, test, rows),
+        Node::Or(nodes) => {
+            let mut sum = 0u64;
+            for node in nodes {
+                sum = sum.saturating_add(estimate(columns, node, rows)?);
+            }
+            Ok(sum.min(rows))
+        }
+        Node::Key { key, test } => estimate_of(columns, key, test, rows),
     }
-    let count = match node {
-        Node::Or(_) => of_parts.into_iter().fold(0, u64::saturating_add),
-        _ => of_parts.into_iter().min().unwrap_or(rows),
-    };
-    Ok(count.min(rows))
 }
 
 fn estimate_of(columns: &Columns, key: &str, test: &Test, rows: u64) -> Result<u64> {

@@ -6,7 +6,7 @@
 //! | up to [`GAPS_MAX`] rows | varint first row, then per row varint of what lies between it and the last |
 //! | more | varint length, roaring bitmap in its portable format |
 
-use roaring::RoaringBitmap;
+use roaring::{MultiOps, RoaringBitmap};
 
 use super::corrupt;
 use crate::Result;
@@ -104,7 +104,7 @@ const ROWS_PER_SPARSE: usize = 64;
 #[derive(Debug)]
 pub(super) struct Union {
     rows: u32,
-    bitmap: RoaringBitmap,
+    bitmaps: Vec<RoaringBitmap>,
     sparse: Vec<u32>,
     /// A bit for each row; empty until `sparse` grew large.
     dense: Vec<u8>,
@@ -113,7 +113,7 @@ pub(super) struct Union {
 impl Union {
     /// None yet of `0..rows`.
     pub(super) fn new(rows: u32) -> Self {
-        Self { rows, bitmap: RoaringBitmap::new(), sparse: Vec::new(), dense: Vec::new() }
+        Self { rows, bitmaps: Vec::new(), sparse: Vec::new(), dense: Vec::new() }
     }
 
     fn add_row(&mut self, row: u32) {
@@ -131,11 +131,7 @@ impl Union {
     }
 
     pub(super) fn add_bitmap(&mut self, bitmap: RoaringBitmap) {
-        if self.bitmap.is_empty() {
-            self.bitmap = bitmap;
-        } else {
-            self.bitmap |= bitmap;
-        }
+        self.bitmaps.push(bitmap);
     }
 
     /// All that were added.
@@ -147,7 +143,14 @@ impl Union {
             let sparse = std::mem::take(&mut self.sparse).into_iter().collect();
             self.add_bitmap(sparse);
         }
-        self.bitmap
+        match self.bitmaps.pop() {
+            Some(only) if self.bitmaps.is_empty() => only,
+            Some(last) => {
+                self.bitmaps.push(last);
+                self.bitmaps.union()
+            }
+            None => RoaringBitmap::new(),
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! | part | bytes |
 //! |---|---|
-//! | head | u32 length of the name, u32 blocks, u32 spans, u64 length of the blocks |
+//! | head | u32 length of the name, u32 blocks, u32 spans, u32 1 if a row may have several values, else 0, u64 length of the blocks |
 //! | name | UTF-8 |
 //! | per block | u64 offset, u64 rows of the values before it |
 //! | per span | u32 first block, u32 block after the last, u64 offset |
@@ -27,6 +27,14 @@ const SPAN_ROWS: usize = 32 << 10;
 
 const BLOCK_ENTRY_BYTES: usize = 16;
 const SPAN_ENTRY_BYTES: usize = 16;
+
+/// How many values of a key a row has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RowValues {
+    AtMostOne,
+    /// Some row may have more than one.
+    Several,
+}
 
 /// Takes the values of a key in ascending order.
 #[derive(Debug, Default)]
@@ -88,11 +96,16 @@ impl SectionWriter {
     }
 
     /// Appends the section.
-    pub(super) fn finish(mut self, name: &str, out: &mut Vec<u8>) {
+    pub(super) fn finish(mut self, name: &str, values: RowValues, out: &mut Vec<u8>) {
         self.end_span();
         out.extend_from_slice(&(name.len() as u32).to_le_bytes());
         out.extend_from_slice(&self.block_count.to_le_bytes());
         out.extend_from_slice(&self.span_count.to_le_bytes());
+        let values = match values {
+            RowValues::AtMostOne => 0u32,
+            RowValues::Several => 1,
+        };
+        out.extend_from_slice(&values.to_le_bytes());
         out.extend_from_slice(&(self.blocks.len() as u64).to_le_bytes());
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(&self.directory);
@@ -109,6 +122,7 @@ pub(super) struct Section<'a> {
     rows: u32,
     block_count: usize,
     span_count: usize,
+    row_values: RowValues,
     directory: &'a [u8],
     span_directory: &'a [u8],
     blocks: &'a [u8],
@@ -125,12 +139,18 @@ impl<'a> Section<'a> {
         let mut reader = Reader::new(bytes);
         let mut word = || reader.array().map(|bytes| u32::from_le_bytes(bytes) as usize);
         let (name_len, block_count, span_count) = (word()?, word()?, word()?);
+        let row_values = match word()? {
+            0 => RowValues::AtMostOne,
+            1 => RowValues::Several,
+            _ => return None,
+        };
         let blocks_len = usize::try_from(u64::from_le_bytes(reader.array()?)).ok()?;
         Some(Self {
             name: reader.bytes(name_len)?,
             rows,
             block_count,
             span_count,
+            row_values,
             directory: reader.bytes(block_count.checked_mul(BLOCK_ENTRY_BYTES)?)?,
             span_directory: reader.bytes(span_count.checked_mul(SPAN_ENTRY_BYTES)?)?,
             blocks: reader.bytes(blocks_len)?,
@@ -140,6 +160,11 @@ impl<'a> Section<'a> {
 
     pub(super) fn name(&self) -> &'a [u8] {
         self.name
+    }
+
+    /// How many values its rows have.
+    pub(super) fn row_values(&self) -> RowValues {
+        self.row_values
     }
 
     /// How many spans there are.
@@ -306,6 +331,15 @@ pub(super) struct TermRange {
 }
 
 impl TermRange {
+    /// What lies in both.
+    pub(super) fn narrow(&mut self, other: Self) {
+        self.from = std::mem::take(&mut self.from).max(other.from);
+        self.to = match (self.to.take(), other.to) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+
     fn contains(&self, term: &[u8]) -> bool {
         term >= self.from.as_slice() && self.to.as_ref().is_none_or(|to| term < to.as_slice())
     }

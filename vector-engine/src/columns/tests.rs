@@ -30,7 +30,8 @@ fn found(columns: &Columns, document: Value, rows: u32) -> Vec<u32> {
 /// Columns answer what the filter says of each row, and no more rows than they estimate.
 fn check(rows: &[Metadata], columns: &Columns, filter: &Filter) {
     let count = rows.len() as u32;
-    let expected: Vec<u32> = (0..count).filter(|row| filter.matches(&rows[*row as usize])).collect();
+    let expected: Vec<u32> =
+        (0..count).filter(|row| filter.matches(&rows[*row as usize])).collect();
     let answered: Vec<u32> = columns.matches(filter, count).unwrap().into_iter().collect();
     assert_eq!(answered, expected, "{filter:?}");
     assert!(columns.estimate(filter, count).unwrap() >= expected.len() as u64, "{filter:?}");
@@ -185,23 +186,27 @@ fn a_wide_range_of_rare_values_goes_over_spans() {
     assert_eq!(spans, 3);
     for (from, to) in [(0, rows), (1, rows - 1), (10, 11), (500, 40_000), (40_000, 119_999)] {
         let document = json!({"number": {"$gte": from, "$lt": to}});
-        let expected: Vec<u32> = (0..rows)
-            .filter(|row| (from..to).contains(&(row.wrapping_mul(7919) % rows)))
-            .collect();
+        let expected: Vec<u32> =
+            (0..rows).filter(|row| (from..to).contains(&(row.wrapping_mul(7919) % rows))).collect();
         assert_eq!(found(&columns, document.clone(), rows), expected);
     }
-    assert_eq!(columns.estimate(&filter(&json!({"number": {"$lt": 40_000}})), rows).unwrap(), 40_000);
+    assert_eq!(
+        columns.estimate(&filter(&json!({"number": {"$lt": 40_000}})), rows).unwrap(),
+        40_000
+    );
 }
 
 #[test]
-fn estimates_of_single_tests_are_exact() {
+fn estimates_are_exact_for_one_test_or_range_of_a_key() {
     let columns = mixed(5000);
     for (document, count) in [
         (json!({"few": 2}), 2500),
         (json!({"few": {"$ne": 2}}), 2500),
         (json!({"few": {"$in": [2, 2, 3]}}), 5000),
         (json!({"few": {"$gt": 2}}), 2500),
-        (json!({"number": {"$gt": 17, "$lte": 17}}), 18),
+        (json!({"number": {"$gt": 17, "$lte": 17}}), 0),
+        (json!({"number": {"$gte": 17, "$lt": 1000}}), 983),
+        (json!({"$and": [{"number": {"$gte": 17}}, {"few": 2}, {"number": {"$lte": 20}}]}), 4),
         (json!({"number": {"$lt": 1000}}), 1000),
         (json!({"number": {"$lt": 0}}), 0),
         (json!({"id": {"$startsWith": "row-0001"}}), 100),
@@ -213,6 +218,14 @@ fn estimates_of_single_tests_are_exact() {
     ] {
         assert_eq!(columns.estimate(&filter(&document), 5000).unwrap(), count, "{document}");
     }
+}
+
+#[test]
+fn the_ends_of_a_range_are_met_by_any_value_of_a_list() {
+    let columns = built([metadata(&json!({"n": [1, 10]})), metadata(&json!({"n": 5}))]);
+    assert_eq!(found(&columns, json!({"n": {"$gt": 4, "$lt": 6}}), 2), [0, 1]);
+    assert_eq!(found(&columns, json!({"n": {"$gt": 5, "$lt": 6}}), 2), [0]);
+    assert_eq!(found(&columns, json!({"n": {"$gt": 10, "$lt": 6}}), 2), [] as [u32; 0]);
 }
 
 #[test]
@@ -275,6 +288,7 @@ fn the_bytes_are_these() {
         &1u32.to_le_bytes()[..],
         &1u32.to_le_bytes(),
         &0u32.to_le_bytes(),
+        &1u32.to_le_bytes(),
         &25u64.to_le_bytes(),
         b"b",
         &0u64.to_le_bytes(),
@@ -287,6 +301,7 @@ fn the_bytes_are_these() {
     let section_k = [
         &1u32.to_le_bytes()[..],
         &1u32.to_le_bytes(),
+        &0u32.to_le_bytes(),
         &0u32.to_le_bytes(),
         &18u64.to_le_bytes(),
         b"k",

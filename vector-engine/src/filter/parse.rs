@@ -47,10 +47,19 @@ impl Parser {
         let mut parts = Vec::with_capacity(map.len());
         for (key, value) in map {
             match key.as_str() {
-                "$and" => parts.push(joined(self.filters(key, value, depth)?, Node::And)),
+                "$and" => {
+                    for part in self.filters(key, value, depth)? {
+                        match part {
+                            Node::And(inner) => parts.extend(inner),
+                            other => parts.push(other),
+                        }
+                    }
+                }
                 "$or" => parts.push(joined(self.filters(key, value, depth)?, Node::Or)),
                 operator if operator.starts_with('$') => {
-                    return Err(invalid(format_args!("'{operator}' cannot stand where a key does")));
+                    return Err(invalid(format_args!(
+                        "'{operator}' cannot stand where a key does"
+                    )));
                 }
                 "" => return Err(invalid("a key must not be empty")),
                 _ => self.key(key, value, &mut parts)?,
@@ -61,9 +70,7 @@ impl Parser {
 
     fn filters(&mut self, operator: &str, value: &Value, depth: usize) -> Result<Vec<Node>> {
         if depth == self.limits.depth {
-            return Err(invalid(format_args!(
-                "$and and $or must be nested at most {depth} deep"
-            )));
+            return Err(invalid(format_args!("$and and $or must be nested at most {depth} deep")));
         }
         match value {
             Value::Array(filters) if !filters.is_empty() => {

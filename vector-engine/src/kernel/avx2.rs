@@ -117,7 +117,7 @@ fn field_dots<const FIELDS: usize, const BITS: i32>(
     let mask = _mm256_set1_epi8((1 << BITS) - 1);
     let ones = _mm256_set1_epi16(1);
     for (row, dot) in rows.iter().zip(dots) {
-        let code = codes.from_row(*row);
+        let code = codes.row(*row);
         let mut sum = _mm256_setzero_si256();
         for (index, fields) in parts.as_chunks::<FIELDS>().0.iter().enumerate() {
             let mut halves: [__m256i; 2] = must_cast(part_at(code, index * PART_BYTES));

@@ -113,7 +113,7 @@ pub(super) fn code_dots(
 fn plane_dots(parts: &[Part], codes: Codes<'_>, rows: &[u32], dots: &mut [i32]) {
     let parts = parts.as_chunks::<PLANES>().0;
     for (row, dot) in rows.iter().zip(dots) {
-        let code = codes.from_row(*row);
+        let code = codes.row(*row);
         let mut sums = [_mm512_setzero_si512(); PLANES];
         for (index, planes) in parts.iter().enumerate() {
             let part: __m512i = must_cast(part_at(code, index * PART_BYTES));
@@ -122,10 +122,13 @@ fn plane_dots(parts: &[Part], codes: Codes<'_>, rows: &[u32], dots: &mut [i32]) 
                 *sum = _mm512_add_epi64(*sum, _mm512_popcnt_epi64(common));
             }
         }
-        let [ones, twos, fours, minus_eights] = sums;
+        // Two's complement: 1, 2, 4, 8, 16 and -32.
+        let [ones, twos, fours, eights, sixteens, minus] = sums;
         let low = _mm512_add_epi64(ones, _mm512_slli_epi64::<1>(twos));
-        let high = _mm512_sub_epi64(fours, _mm512_slli_epi64::<1>(minus_eights));
-        let sum = _mm512_add_epi64(low, _mm512_slli_epi64::<2>(high));
+        let middle = _mm512_add_epi64(fours, _mm512_slli_epi64::<1>(eights));
+        let high = _mm512_sub_epi64(sixteens, _mm512_slli_epi64::<1>(minus));
+        let upper = _mm512_add_epi64(middle, _mm512_slli_epi64::<2>(high));
+        let sum = _mm512_add_epi64(low, _mm512_slli_epi64::<2>(upper));
         *dot = _mm512_reduce_add_epi64(sum) as i32;
     }
 }
@@ -141,7 +144,7 @@ fn field_dots<const FIELDS: usize, const BITS: u32>(
     let mask = _mm512_set1_epi8((1 << BITS) - 1);
     let parts = parts.as_chunks::<FIELDS>().0;
     for (row, dot) in rows.iter().zip(dots) {
-        let code = codes.from_row(*row);
+        let code = codes.row(*row);
         let mut sum = _mm512_setzero_si512();
         for (index, fields) in parts.iter().enumerate() {
             let mut part: __m512i = must_cast(part_at(code, index * PART_BYTES));

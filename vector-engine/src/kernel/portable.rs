@@ -1,9 +1,11 @@
 //! What every processor can: arrays of lanes, which compilers make vectors of.
 
-use super::{Codes, Form, PART_BYTES, Part, part_at, same_length};
+use super::{Codes, Form, PART_BYTES, PLANES, Part, part_at, same_length};
 
 /// Sums that run at once, so that an addition does not wait for the one before.
 const LANES: usize = 16;
+/// What a bit of each plane stands for.
+const PLANE_WEIGHTS: [i32; PLANES] = [1, 2, 4, 8, 16, -32];
 
 /// See [`super::Kernel::dot`].
 pub(super) fn dot(left: &[f32], right: &[f32]) -> f32 {
@@ -61,7 +63,7 @@ pub(super) fn code_dots(
     dots: &mut [i32],
 ) {
     for (row, dot) in rows.iter().zip(dots) {
-        let code = codes.from_row(*row);
+        let code = codes.row(*row);
         *dot = match form {
             Form::Planes => plane_dot(parts, code),
             Form::Crumbs => field_dot::<4, 2>(parts, code),
@@ -73,11 +75,11 @@ pub(super) fn code_dots(
 #[inline(always)]
 fn plane_dot(parts: &[Part], code: &[u8]) -> i32 {
     let mut sum = 0;
-    for (index, [ones, twos, fours, minus_eights]) in parts.as_chunks().0.iter().enumerate() {
+    for (index, planes) in parts.as_chunks::<PLANES>().0.iter().enumerate() {
         let part = part_at(code, index * PART_BYTES);
-        sum +=
-            common_bits(&part, ones) + 2 * common_bits(&part, twos) + 4 * common_bits(&part, fours)
-                - 8 * common_bits(&part, minus_eights);
+        for (plane, weight) in planes.iter().zip(PLANE_WEIGHTS) {
+            sum += weight * common_bits(&part, plane);
+        }
     }
     sum
 }

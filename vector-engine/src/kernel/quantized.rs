@@ -100,7 +100,7 @@ impl QuantizedRows {
     #[inline]
     pub fn distance_of(&self, left: QuantizedRow<'_>, right: QuantizedRow<'_>) -> f32 {
         let dot = self.kernel.dot_i8(left.numbers, right.numbers, right.factors.sum);
-        let dot = dot as f32 * left.factors.scale * right.factors.scale;
+        let dot = dot as f32 * (left.factors.scale * right.factors.scale);
         match self.metric {
             Metric::Euclidean => (left.factors.square + right.factors.square - 2.0 * dot).max(0.0),
             Metric::Cosine => (1.0 - dot).clamp(0.0, 2.0),
@@ -136,7 +136,7 @@ fn quantize(metric: Metric, centroid: &[f32], row: &[f32], numbers: &mut [i8]) -
         Metric::Cosine => Factors { scale: 1.0 / square.sqrt(), square: 1.0, sum },
         Metric::Euclidean | Metric::InnerProduct => {
             let scale = greatest / NUMBER_MAX;
-            Factors { scale, square: square * scale * scale, sum }
+            Factors { scale, square: square * (scale * scale), sum }
         }
     }
 }

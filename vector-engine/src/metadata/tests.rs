@@ -180,4 +180,23 @@ proptest! {
             prop_assert_eq!(metadata.to_json().len(), keys);
         }
     }
+
+    #[test]
+    fn changed_bytes_are_metadata_or_corrupt(
+        at in any::<prop::sample::Index>(),
+        value in any::<u8>(),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let metadata =
+            made(&json!({"a": "é", "b": [true, -1, "x", 0.5], "c": u64::MAX, "d": []})).unwrap();
+        let mut bytes = encoded(&metadata);
+        let at = at.index(bytes.len());
+        bytes[at] = value;
+        for bytes in [&bytes[..], &bytes[..cut.index(bytes.len())]] {
+            match Metadata::decode(bytes) {
+                Ok(metadata) => prop_assert_eq!(encoded(&metadata), bytes),
+                Err(error) => prop_assert!(matches!(error, Error::Corrupt(_))),
+            }
+        }
+    }
 }

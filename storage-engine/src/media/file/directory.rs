@@ -40,6 +40,12 @@ pub(super) struct Directory {
 }
 
 impl Directory {
+    /// True when any part of a device is in `path`; looks only.
+    pub(super) fn is_device(path: &Path) -> bool {
+        let files = [FrameKind::Root, FrameKind::Device].map(FrameKind::file_name);
+        files.into_iter().chain(["zones"]).any(|name| path.join(name).exists())
+    }
+
     pub(super) fn open(path: &Path, durability: Durability) -> Result<Self> {
         let explain = |during| move |source| explained(during, path, source);
         let fresh = !path.join(FrameKind::Device.file_name()).exists();
@@ -57,7 +63,7 @@ impl Directory {
             durability,
             _lock: lock,
         };
-        directory.settle(fresh).map_err(explain("sync the device directory"))?;
+        directory.settle(fresh)?;
         Ok(directory)
     }
 
@@ -66,23 +72,22 @@ impl Directory {
     }
 
     /// Makes every name durable that a former process may have left only in memory.
-    fn settle(&self, fresh: bool) -> io::Result<()> {
+    fn settle(&self, fresh: bool) -> Result<()> {
+        let explain = |source| explained("sync the device directory", &self.path, source);
         for folder in [&self.top, &self.zones, &self.pool] {
-            self.sync(folder)?;
+            self.sync(folder).map_err(explain)?;
         }
         for kind in [FrameKind::Root, FrameKind::Device] {
-            match File::open(self.path.join(kind.file_name())) {
-                Ok(file) => self.sync(&file)?,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => return Err(e),
-            }
+            let path = self.path.join(kind.file_name());
+            let synced = unless_gone(File::open(&path).and_then(|file| self.sync(&file)));
+            synced.map_err(|source| explained("sync a file of the device", &path, source))?;
         }
         if fresh {
             // Any of them may have been made just now, or by a caller who left the sync to us; one
             // that cannot be opened was there before.
-            for parent in self.path.canonicalize()?.ancestors().skip(1) {
+            for parent in self.path.canonicalize().map_err(explain)?.ancestors().skip(1) {
                 if let Ok(parent) = File::open(parent) {
-                    self.sync(&parent)?;
+                    self.sync(&parent).map_err(explain)?;
                 }
             }
         }
@@ -171,7 +176,12 @@ impl Directory {
     }
 
     pub(super) fn open_zone(&self, zone: ZoneId) -> io::Result<File> {
-        File::open(self.zone_path(zone))
+        let path = self.zone_path(zone);
+        File::open(&path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => source,
+            // Such as after a copy by another user: an operator has to know which file.
+            _ => in_words(&path, source),
+        })
     }
 
     /// Opens a zone for writing; for reading only when it is sealed.
@@ -402,6 +412,10 @@ fn take_lock(directory: &Path) -> Result<File> {
 
 /// An error with what an operator needs to mend it: path, user, owner, mode and what to do.
 fn explained(during: &'static str, path: &Path, source: io::Error) -> Error {
+    Error::io(during, in_words(path, source))
+}
+
+fn in_words(path: &Path, source: io::Error) -> io::Error {
     let uid = rustix::process::geteuid().as_raw();
     let existing = path.ancestors().find_map(|place| Some((place, place.metadata().ok()?)));
     let standing = existing.map_or_else(String::new, |(place, facts)| {
@@ -410,7 +424,7 @@ fn explained(during: &'static str, path: &Path, source: io::Error) -> Error {
     });
     let advice = match source.kind() {
         io::ErrorKind::PermissionDenied => {
-            "; give the directory to this user (chown) or choose another one"
+            "; give it to this user (chown) or choose another directory"
         }
         io::ErrorKind::ReadOnlyFilesystem => "; mount it writable or choose another directory",
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
@@ -420,5 +434,5 @@ fn explained(during: &'static str, path: &Path, source: io::Error) -> Error {
         _ => "",
     };
     let words = format!("{}: {source}{standing}{advice}", path.display());
-    Error::io(during, io::Error::new(source.kind(), words))
+    io::Error::new(source.kind(), words)
 }

@@ -32,8 +32,12 @@ fn zone_size_follows_capacity() {
 #[test]
 fn the_first_zone_size_stays() {
     let folder = tempfile::tempdir().unwrap();
-    drop(FileMedia::open(&options(&folder)).unwrap());
     let other = FileMediaOptions { zone_bytes: 1024 * 1024, ..options(&folder) };
+    drop(FileMedia::open(&other).unwrap());
+    let media = FileMedia::open(&options(&folder)).unwrap();
+    assert_eq!(media.zone_bytes(), ZONE_BYTES, "no store was made with the other size");
+    media.replace_root(Epoch(1), b"root").unwrap();
+    drop(media);
     assert_eq!(FileMedia::open(&other).unwrap().zone_bytes(), ZONE_BYTES);
 }
 
@@ -69,6 +73,41 @@ fn an_unusable_place_is_explained() {
     let error = FileMedia::open(&options(&folder)).unwrap_err().to_string();
     for words in ["device", "uid", "mode 0", "a file is in the way"] {
         assert!(error.contains(words), "{words:?} is not in {error:?}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_named() {
+    for name in ["root", "device", "zones/0000002a.zone"] {
+        let folder = tempfile::tempdir().unwrap();
+        let media = FileMedia::open(&options(&folder)).unwrap();
+        media.create(Epoch(1), ZoneId(0x2a)).unwrap();
+        media.replace_root(Epoch(1), b"root").unwrap();
+        drop(media);
+        let path = folder.path().join("device").join(name);
+        std::fs::remove_file(&path).unwrap();
+        // A name that leads to itself, as root may open any file.
+        std::os::unix::fs::symlink(path.file_name().unwrap(), &path).unwrap();
+        let text = FileMedia::open(&options(&folder)).unwrap_err().to_string();
+        assert!(text.contains(path.to_str().unwrap()), "{text}");
+        assert!(text.contains("belongs to uid"), "{text}");
+    }
+}
+
+#[test]
+fn looking_for_a_device_makes_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("device");
+    assert!(!FileMedia::is_in(&path));
+    assert!(!path.exists());
+    std::fs::create_dir(&path).unwrap();
+    assert!(!FileMedia::is_in(&path));
+    drop(FileMedia::open(&options(&folder)).unwrap());
+    for gone in ["device", "zones"] {
+        assert!(FileMedia::is_in(&path), "what is left of a device is one");
+        let place = path.join(gone);
+        if place.is_dir() { std::fs::remove_dir(place) } else { std::fs::remove_file(place) }
+            .unwrap();
     }
 }
 
