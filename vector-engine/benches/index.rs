@@ -39,10 +39,10 @@ struct Set {
 
 impl Set {
     fn read(directory: &str, name: &str) -> Result<Self, Anything> {
-        let read = |part: &str| Array::read(&Path::new(directory).join(format!("{name}.{part}.npy")));
-        let mask = |(name, truth)| {
-            Some(Mask { name, rows: read(name).ok()?, truth: read(truth).ok()? })
-        };
+        let read =
+            |part: &str| Array::read(&Path::new(directory).join(format!("{name}.{part}.npy")));
+        let mask =
+            |(name, truth)| Some(Mask { name, rows: read(name).ok()?, truth: read(truth).ok()? });
         let masks = [("sel10", "gt_sel10"), ("sel1", "gt_sel1"), ("corr", "gt_corr")];
         Ok(Self {
             base: read("base")?,
@@ -170,9 +170,13 @@ async fn main() -> Result<(), Anything> {
     let took = at.elapsed().as_secs_f64();
     let cpu = (processor_time() - before).as_secs_f64();
     let rows = set.base.rows();
-    println!("{name}: {rows} rows of {dimension}, put one batch of {BATCH_ROWS} at a time in {took:.2} s");
+    println!(
+        "{name}: {rows} rows of {dimension}, put one batch of {BATCH_ROWS} at a time in {took:.2} s"
+    );
     println!("({:.0} rows/s, {cpu:.2} processor seconds), durability sync\n", rows as f64 / took);
-    println!("| state, filter | recall@10 | p50 us | p99 us | CPU us | measured/candidates in rounds |");
+    println!(
+        "| state, filter | recall@10 | p50 us | p99 us | CPU us | measured/candidates in rounds |"
+    );
     println!("|---|---|---|---|---|---|");
     set.query_all(&index, "growing").await?;
     let (at, before) = (Instant::now(), processor_time());

@@ -14,9 +14,12 @@ impl Array {
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
         let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let bad = || format!("{}: no array of rows", path.display());
-        let header_len = u16::from_le_bytes(bytes.get(8..10).and_then(|two| two.try_into().ok()).ok_or_else(bad)?);
+        let header_len = u16::from_le_bytes(
+            bytes.get(8..10).and_then(|two| two.try_into().ok()).ok_or_else(bad)?,
+        );
         let header_bytes = 10 + usize::from(header_len);
-        let header = bytes.get(10..header_bytes).and_then(|header| std::str::from_utf8(header).ok());
+        let header =
+            bytes.get(10..header_bytes).and_then(|header| std::str::from_utf8(header).ok());
         let header = header.ok_or_else(bad)?;
         let shape = header.split("'shape': (").nth(1).and_then(|rest| rest.split(')').next());
         let numbers = shape.ok_or_else(bad)?.split(',').filter_map(|n| n.trim().parse().ok());

@@ -5,8 +5,8 @@
 
 use std::num::NonZeroUsize;
 
-use bytes::{Bytes, BytesMut};
 use crate::wait::wait;
+use bytes::{Bytes, BytesMut};
 use roaring::RoaringBitmap;
 use storage_engine::{Operation, Placement, ValueWriter};
 
@@ -32,7 +32,6 @@ const WRITE_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Built {
     pub(crate) id: SegmentId,
-    pub(crate) rows: u32,
     pub(crate) operations: Vec<Operation>,
 }
 
@@ -90,7 +89,7 @@ impl Builder<'_> {
             let text = builder.finish()?.encode();
             put(Part::Text(field.part_name()), wait(self.store.seal(text))?);
         }
-        Ok(Built { id, rows: first.rows, operations })
+        Ok(Built { id, operations })
     }
 
     fn first_pass<'a>(

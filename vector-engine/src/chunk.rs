@@ -131,13 +131,17 @@ impl Chunk {
     }
 
     /// Rows that are not dead.
-    pub(crate) fn living<'a>(&self, dead: &'a RoaringBitmap) -> impl Iterator<Item = u32> + use<'a> {
+    pub(crate) fn living<'a>(
+        &self,
+        dead: &'a RoaringBitmap,
+    ) -> impl Iterator<Item = u32> + use<'a> {
         (0..self.len()).filter(|row| !dead.contains(*row))
     }
 
     /// Bytes of memory, about.
     pub(crate) fn memory_bytes(&self) -> usize {
-        let rows: usize = self.rows.iter().map(|r| 64 + r.key.len() + r.metadata.memory_bytes()).sum();
+        let rows: usize =
+            self.rows.iter().map(|r| 64 + r.key.len() + r.metadata.memory_bytes()).sum();
         let codes = self.codes.as_ref().map_or(0, |codes| codes.codes.len());
         self.vectors.len() * 4 + self.hashes.len() * KeyHash::BYTES + rows + codes
     }
@@ -166,11 +170,6 @@ impl Chunk {
     pub(crate) fn vector(&self, row: u32) -> &[f32] {
         let start = row as usize * self.dimension;
         self.vectors.get(start..start + self.dimension).unwrap_or_default()
-    }
-
-    /// All vectors, row by row.
-    pub(crate) fn vectors(&self) -> &[f32] {
-        &self.vectors
     }
 
     /// What a row says.

@@ -89,7 +89,9 @@ impl CodeBits {
     }
 
     fn from_count(count: u8) -> Option<Self> {
-        [Self::One, Self::Two, Self::Four].into_iter().find(|bits| bits.count() == count.into())
+        [Self::One, Self::Two, Self::Four]
+            .into_iter()
+            .find(|bits| bits.count() == usize::from(count))
     }
 
     fn form(self) -> Form {

@@ -34,10 +34,6 @@ impl<'a> Cursor<'a> {
         head.try_into().map_err(|_| self.corrupt("it ends early"))
     }
 
-    pub(crate) fn u8(&mut self) -> Result<u8> {
-        Ok(self.array::<1>()?[0])
-    }
-
     pub(crate) fn u16(&mut self) -> Result<u16> {
         Ok(u16::from_le_bytes(self.array()?))
     }

@@ -20,8 +20,7 @@ use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::key_hash::KeyHash;
 use crate::limits::{
-    GROUP_WRITES_MAX, GROWING_BYTES_MAX, PAGE_ROWS_MAX, QUEUE_WRITES_MAX,
-    TOP_MAX, WRITE_ROWS_MAX,
+    GROUP_WRITES_MAX, GROWING_BYTES_MAX, PAGE_ROWS_MAX, QUEUE_WRITES_MAX, TOP_MAX, WRITE_ROWS_MAX,
 };
 use crate::listing::{self, List, ListPage};
 use crate::manifest::Manifest;
@@ -145,8 +144,7 @@ impl Index {
         }
         let last_delta = replay(&store, &settings, &manifest, &mut state).await?;
         let secret = manifest.secret;
-        let lane =
-            Lane { manifest, last_delta, frozen_delta: DeltaNumber::default(), dead_saved };
+        let lane = Lane { manifest, last_delta, frozen_delta: DeltaNumber::default(), dead_saved };
         let inner = IndexInner {
             store,
             shared: Arc::clone(shared),
@@ -250,7 +248,9 @@ impl Index {
             && vector.len() != settings.dimension
         {
             let (found, expected) = (vector.len(), settings.dimension);
-            return Err(Error::Invalid(format!("the vector has {found} dimensions, not {expected}")));
+            return Err(Error::Invalid(format!(
+                "the vector has {found} dimensions, not {expected}"
+            )));
         }
         if query.top == 0 || query.top > TOP_MAX {
             return Err(Error::Invalid(format!("between 1 and {TOP_MAX} results can be asked")));

@@ -19,8 +19,8 @@
 mod builder;
 mod cache;
 mod chunk;
+pub mod code;
 mod codec;
-mod code;
 mod columns;
 mod delta;
 mod engine;
@@ -28,9 +28,9 @@ mod error;
 mod fetch;
 mod filter;
 mod fuse;
-mod graph;
+pub mod graph;
 mod index;
-mod kernel;
+pub mod kernel;
 mod key_hash;
 mod layout;
 pub mod limits;
@@ -45,26 +45,31 @@ mod pace;
 mod properties;
 mod query;
 mod row;
-mod scan;
-mod search;
+pub mod scan;
 mod sealed;
+mod search;
 mod source;
 mod state;
 mod store;
-mod text;
+pub mod text;
 mod text_search;
 mod upkeep;
 mod wait;
 
 pub use cache::CacheStats;
+pub use columns::{Columns, ColumnsBuilder};
 pub use engine::{EngineOptions, VectorEngine, VectorStats};
 pub use error::{Error, Result};
 pub use filter::{Filter, FilterLimits};
+pub use fuse::{Fused, fuse};
 pub use index::{Index, IndexStats, TextState};
 pub use listing::{List, ListPage};
-pub use metadata::{Metadata, MetadataLimits};
+pub use metadata::{Field, Metadata, MetadataLimits, Number, Scalar, Scalars};
 pub use metric::Metric;
 pub use metrics::{Phase, Plan, QueryStats};
 pub use query::{Answer, Explain, Explained, Hit, Query, QueryText, SegmentWork};
 pub use row::{IndexSettings, NewRow, Owner, Row, TextField, Want};
-pub use text::Language;
+pub use text::{
+    Analyzer, FoundTerms, Language, Scope, TextBuilder, TextIndex, TextMatch, TextPart, TextQuery,
+    TextStatistics, Weights,
+};

@@ -29,12 +29,7 @@ pub(crate) struct Manifest {
 
 impl Manifest {
     pub(crate) fn new(secret: HashSecret) -> Self {
-        Self {
-            secret,
-            watermark: DeltaNumber(0),
-            next_segment: SegmentId(1),
-            segments: Vec::new(),
-        }
+        Self { secret, watermark: DeltaNumber(0), next_segment: SegmentId(1), segments: Vec::new() }
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {

@@ -30,9 +30,7 @@ fn matching_of(
 ) -> Result<RoaringBitmap> {
     let matches = match &member.rows {
         Rows::Growing(chunk) if chunk.len() < COLUMNS_ROWS_MIN => {
-            let says = |row: &u32| {
-                chunk.row(*row).is_some_and(|row| filter.matches(&row.metadata))
-            };
+            let says = |row: &u32| chunk.row(*row).is_some_and(|row| filter.matches(&row.metadata));
             (0..chunk.len()).filter(says).collect()
         }
         Rows::Growing(chunk) => chunk.columns(settings).matches(filter, chunk.len())?,

@@ -116,7 +116,8 @@ pub(crate) fn run(
     if query.vector.is_none() && query.texts.is_empty() {
         return Err(Error::Invalid("a query has a vector or a text".to_owned()));
     }
-    let mut clock = Clock { shared, at: shared.environment.monotonic(), explain: Explain::default() };
+    let mut clock =
+        Clock { shared, at: shared.environment.monotonic(), explain: Explain::default() };
     let members: Vec<&Member> = state.members().collect();
     let matches = matching(&members, settings, query.filter.as_ref())?;
     clock.end(Phase::Filter);

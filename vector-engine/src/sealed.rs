@@ -22,8 +22,8 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use crate::wait::wait;
+use bytes::Bytes;
 use roaring::RoaringBitmap;
 use storage_engine::PageReader;
 use storage_engine::limits::PAGE_BYTES;
@@ -68,7 +68,11 @@ impl Resident {
         let mut owned = Vec::new();
         self.owned.serialize_into(&mut owned).map_err(|e| Error::Invalid(e.to_string()))?;
         let mut out = Vec::with_capacity(
-            48 + self.entries.len() * 4 + book.len() + owned.len() + self.hashes.len() + self.codes.len(),
+            48 + self.entries.len() * 4
+                + book.len()
+                + owned.len()
+                + self.hashes.len()
+                + self.codes.len(),
         );
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());

@@ -121,11 +121,8 @@ impl Search<'_> {
             None => (0..member.len()).filter(|row| !member.dead.contains(*row)).collect(),
         };
         work.measured += rows.len() as u64;
-        let keep = |found: Candidate| Near {
-            member: number,
-            row: found.row,
-            distance: found.estimate,
-        };
+        let keep =
+            |found: Candidate| Near { member: number, row: found.row, distance: found.estimate };
         match &member.rows {
             Rows::Growing(chunk) => {
                 let vectors = rows.iter().map(|row| (*row, chunk.vector(*row)));

@@ -126,8 +126,7 @@ impl State {
             let now = self.members().find(|now| now.is_same(old));
             let Some(now) = now else { continue };
             let died = now.dead.as_ref() - old.dead.as_ref();
-            let rows: Vec<u32> =
-                died.iter().filter_map(|row| member.find(old.hash(row))).collect();
+            let rows: Vec<u32> = died.iter().filter_map(|row| member.find(old.hash(row))).collect();
             for row in rows {
                 member.kill(row);
             }

@@ -38,9 +38,8 @@ impl TextRanks {
     /// The scores of a row, by key, of the texts that it answers.
     pub(crate) fn scores_of(&self, pick: Pick) -> Vec<(String, f32)> {
         let score = |rank: &TextRank| {
-            let of = |(member, row, _): &&(usize, u32, f32)| {
-                *member == pick.member && *row == pick.row
-            };
+            let of =
+                |(member, row, _): &&(usize, u32, f32)| *member == pick.member && *row == pick.row;
             rank.rows.iter().find(of).map(|(_, _, score)| (rank.key.clone(), *score))
         };
         self.ranks.iter().filter_map(score).collect()

@@ -6,24 +6,22 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use crate::wait::wait;
+use bytes::Bytes;
 use storage_engine::limits::PAGE_MAX;
 use storage_engine::{Batch, Operation};
 
 use crate::builder::{Builder, Built};
 use crate::error::{Error, Result};
 use crate::index::{IndexInner, Lane};
-use crate::limits::{
-    GROWING_BYTES_MAX, GROWING_WRITES_MAX, SEGMENT_BYTES_MAX, SEGMENT_ROWS_MAX,
-};
+use crate::limits::{GROWING_BYTES_MAX, GROWING_WRITES_MAX, SEGMENT_BYTES_MAX, SEGMENT_ROWS_MAX};
 use crate::member::{Member, Rows};
 use crate::pace::Pace;
 use crate::sealed::Sealed;
 use crate::source::Source;
 use crate::state::State;
-use crate::text::TextBuilder;
 use crate::store::{DeltaNumber, Part, SegmentId, dead_name, delta_name, manifest_name, part_name};
+use crate::text::TextBuilder;
 
 /// Segments of like size that are merged into one.
 const MERGE_SEGMENTS: usize = 4;
@@ -240,7 +238,7 @@ fn to_compact(state: &State, dimension: usize) -> Option<Vec<Member>> {
         let (Some(smallest), Some(largest)) = (run.first(), run.last()) else { continue };
         let together: u64 = run.iter().map(|member| rows(member)).sum();
         if rows(largest) <= rows(smallest).max(1) * LIKE_SIZE && together <= rows_max {
-            return Some(run.iter().map(|member| Member::clone(member)).collect());
+            return Some(run.iter().copied().cloned().collect());
         }
     }
     None
@@ -310,9 +308,8 @@ fn sweep(index: &IndexInner) -> Result<Did> {
 /// Has the calling thread stand behind those that answer.
 pub(crate) fn lower_priority() {
     #[cfg(target_os = "linux")]
-    if let Ok(own) = rustix::thread::gettid().as_raw_nonzero().get().try_into()
-        && let Some(own) = rustix::process::Pid::from_raw(own)
-        && let Err(error) = rustix::process::setpriority_process(Some(own), BACKGROUND_NICE)
+    if let Err(error) =
+        rustix::process::setpriority_process(Some(rustix::thread::gettid()), BACKGROUND_NICE)
     {
         tracing::debug!(%error, "background work runs at the priority of the rest");
     }

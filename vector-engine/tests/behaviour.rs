@@ -79,11 +79,8 @@ async fn writers_at_once_all_find_what_they_wrote_while_segments_are_sealed() {
                     }
                     let first = batch[0].clone();
                     index.put(batch).await.unwrap();
-                    let query = Query {
-                        vector: Some(first.vector.clone()),
-                        top: 1,
-                        ..Query::default()
-                    };
+                    let query =
+                        Query { vector: Some(first.vector.clone()), top: 1, ..Query::default() };
                     let answer = index.query(query).await.unwrap();
                     assert_eq!(answer.hits[0].distance, Some(0.0), "{task}/{nth}");
                     let want = Want { data: true, metadata: true };
@@ -127,7 +124,11 @@ fn writes_that_an_index_cannot_take_are_refused_whole() {
     let mut random = SeededRandom::new(1);
     let mut subject = Subject::new(1, settings(3, Metric::Euclidean), small_segments());
     subject.put(vec![row(&mut random, 3, 10)]);
-    let good = |key: &str| NewRow { key: key.into(), vector: vec![1.0, 2.0, 3.0], metadata: metadata(&json!({})) };
+    let good = |key: &str| NewRow {
+        key: key.into(),
+        vector: vec![1.0, 2.0, 3.0],
+        metadata: metadata(&json!({})),
+    };
     for (bad, says) in [
         (NewRow { vector: vec![1.0; 2], ..good("bad") }, "2 dimensions, not 3"),
         (NewRow { vector: vec![1.0, f32::NAN, 0.0], ..good("bad") }, "not finite"),
@@ -150,18 +151,20 @@ fn rows_of_an_owner_change_only_with_it_and_with_what_it_commits() {
     let (owner, other) = (Owner([1; 16]), Owner([2; 16]));
     let mut owned = row(&mut random, 3, 10);
     owned.key = "bound".to_owned();
-    let put = |space, name: &'static str| Operation::Put(Put {
-        space,
-        name: name.into(),
-        keep: Keep::Null,
-        content: Content::Value {
-            value: Value::empty(),
-            meta: bytes::Bytes::new(),
-            stamp: Stamp::default(),
-            label: 0,
-        },
-        lock: None,
-    });
+    let put = |space, name: &'static str| {
+        Operation::Put(Put {
+            space,
+            name: name.into(),
+            keep: Keep::Null,
+            content: Content::Value {
+                value: Value::empty(),
+                meta: bytes::Bytes::new(),
+                stamp: Stamp::default(),
+                label: 0,
+            },
+            lock: None,
+        })
+    };
     let space = storage_engine::ROOT_SPACE;
     let extra = Batch { conditions: Vec::new(), operations: vec![put(space, "object")] };
     block_on(subject.index.write_owned(owner, vec![owned.clone()], extra)).unwrap();
@@ -312,7 +315,9 @@ fn a_rotten_page_is_named_and_never_served() {
     for key in subject.reference.rows.keys() {
         let want = Want { data: true, metadata: true };
         match block_on(subject.index.get(std::slice::from_ref(key), want)) {
-            Ok(rows) => assert_eq!(rows[0].vector.as_ref(), Some(&subject.reference.rows[key].vector)),
+            Ok(rows) => {
+                assert_eq!(rows[0].vector.as_ref(), Some(&subject.reference.rows[key].vector))
+            }
             Err(Error::Storage(storage_engine::Error::Corrupt(_))) => named += 1,
             Err(error) => panic!("{error}"),
         }

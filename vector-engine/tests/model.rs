@@ -25,8 +25,7 @@ pub(crate) fn for_each_seed(count: u64, test: impl Fn(u64)) {
 fn every_answer_is_the_references_through_seals_compactions_and_crashes() {
     for_each_seed(24, |seed| {
         let mut random = SeededRandom::new(seed ^ 0x7ec7);
-        let metric =
-            [Metric::Euclidean, Metric::Cosine, Metric::InnerProduct][random.position(3)];
+        let metric = [Metric::Euclidean, Metric::Cosine, Metric::InnerProduct][random.position(3)];
         let dimension = 1 + random.position(20);
         let mut subject = Subject::new(seed, settings(dimension, metric), small_segments());
         for _ in 0..60 {

@@ -47,7 +47,8 @@ impl Clusters {
 }
 
 fn normal(random: &mut SeededRandom) -> f32 {
-    let uniform = |random: &mut SeededRandom| (random.below(1 << 24) as f64 + 0.5) / (1 << 24) as f64;
+    let uniform =
+        |random: &mut SeededRandom| (random.below(1 << 24) as f64 + 0.5) / (1 << 24) as f64;
     let (a, b) = (uniform(random), uniform(random));
     ((-2.0 * a.ln()).sqrt() * (b * std::f64::consts::TAU).cos()) as f32
 }

@@ -187,7 +187,8 @@ impl Subject {
             let Some((_, own)) = own else {
                 return Err(format!("{:?} is found and does not match", hit.key));
             };
-            if (told - distance).abs() > 1e-4 * (1.0 + distance.abs()) || (told - own).abs() > 1e-4 * (1.0 + own.abs())
+            if (told - distance).abs() > 1e-4 * (1.0 + distance.abs())
+                || (told - own).abs() > 1e-4 * (1.0 + own.abs())
             {
                 return Err(format!("{:?} at {told}, not {own}; expected {distance}", hit.key));
             }
@@ -212,12 +213,19 @@ pub(crate) fn row(random: &mut SeededRandom, dimension: usize, keys: u64) -> New
     NewRow {
         key: format!("key {}", random.below(keys)),
         vector: vector(random, dimension),
-        metadata: metadata(&json!({"color": color, "size": size, "note": "x".repeat(size as usize)})),
+        metadata: metadata(
+            &json!({"color": color, "size": size, "note": "x".repeat(size as usize)}),
+        ),
     }
 }
 
 /// Rows with keys of their own.
-pub(crate) fn rows(random: &mut SeededRandom, dimension: usize, keys: u64, count: usize) -> Vec<NewRow> {
+pub(crate) fn rows(
+    random: &mut SeededRandom,
+    dimension: usize,
+    keys: u64,
+    count: usize,
+) -> Vec<NewRow> {
     let mut rows: Vec<NewRow> = (0..count).map(|_| row(random, dimension, keys)).collect();
     let mut seen = std::collections::HashSet::new();
     rows.retain(|row| seen.insert(row.key.clone()));

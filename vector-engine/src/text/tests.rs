@@ -215,7 +215,7 @@ fn terms_beyond_a_rows_limit_are_not_found() {
     assert_eq!(index.statistics().tokens, u64::from(ROW_TERMS_MAX) + 1);
     assert_eq!(rows(&search(&index, &analyzer, "last", 9).unwrap()), [0]);
     assert_eq!(rows(&search(&index, &analyzer, "beyond", 9).unwrap()), [1]);
-    assert_eq!(rows(&search(&index, &analyzer, "other", 9).unwrap()), []);
+    assert!(search(&index, &analyzer, "other", 9).unwrap().is_empty());
 }
 
 #[test]
