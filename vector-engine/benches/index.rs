@@ -64,7 +64,7 @@ impl Set {
     async fn query_all(&self, index: &Index, state: &str) -> Result<(), Anything> {
         self.query(index, &self.truth, None, state).await?;
         for mask in &self.masks {
-            let value = if mask.name == "corr" { 7 } else { 1 };
+            let value = if mask.name == "sel10" { 3 } else { 7 };
             let filter = Filter::parse(&json!({mask.name: value}), &FilterLimits::default())?;
             let what = format!("{state}, {}", mask.name);
             self.query(index, &mask.truth, Some(filter), &what).await?;

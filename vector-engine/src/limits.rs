@@ -30,7 +30,7 @@ pub const GRAPH_ROWS_MIN: usize = 250_000;
 /// Rows of a segment that compaction makes: its builder holds a byte a dimension of each in memory.
 pub const SEGMENT_ROWS_MAX: usize = 4_000_000;
 /// Matches of a filter up to which a segment reads and measures every one of them.
-pub const EXACT_ROWS_MAX: u64 = 2_000;
+pub const EXACT_ROWS_MAX: u64 = 500;
 /// Bytes of one part of a segment: what one blob of the storage engine takes, with room to spare.
 pub const SEGMENT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 /// Queries and reads that run at once; more wait. Each has a thread and a few MiB.

@@ -85,10 +85,21 @@ pub fn worth_comparing(
     let Some(last) = top.checked_sub(1).and_then(|last| candidates.get(last)) else {
         return candidates.len().min(top);
     };
+    let limit = comparing_limit(codebook, query, codes, *last);
+    candidates.partition_point(|candidate| candidate.estimate <= limit).max(top)
+}
+
+/// The estimate up to which rows are worth comparing when `last` is the last of as many as are
+/// wanted.
+pub fn comparing_limit(
+    codebook: &Codebook,
+    query: &CodeQuery,
+    codes: &[u8],
+    last: Candidate,
+) -> f32 {
     let spread = codebook.spread(query, codebook.code(codes, last.row), last.estimate);
     let limit = last.estimate + COMPARED_SPREADS * spread;
-    let near = |candidate: &Candidate| limit.is_nan() || candidate.estimate <= limit;
-    candidates.partition_point(near).max(top)
+    if limit.is_nan() { f32::INFINITY } else { limit }
 }
 
 /// The `keep` nearest of `rows`, nearest first.

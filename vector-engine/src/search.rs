@@ -6,7 +6,7 @@
 
 use roaring::RoaringBitmap;
 
-use crate::code::CodeQuery;
+use crate::code::{CodeQuery, Codebook};
 use crate::error::Result;
 use crate::graph::{self, Expanded, Nodes, SearchOptions, SearchScratch};
 use crate::kernel::Probe;
@@ -18,9 +18,11 @@ use crate::sealed::Sealed;
 
 /// A graph is walked when at least one of this many rows can be found.
 const GRAPH_SHARE: u64 = 4;
-/// Candidates that are measured where a filter applies: its rows may lie far from the query, where
-/// estimates are less sure.
-const FILTERED_RERANK_MIN: usize = 500;
+/// Rows that are compared at least where a filter applies: what it leaves may lie far from the query,
+/// where estimates are less sure, and is to be found whole.
+const FILTERED_COMPARED_MIN: usize = 500;
+/// And at most: so many matches are found whole.
+const FILTERED_COMPARED_MAX: usize = 10_000;
 
 /// A row and its distance.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,6 +33,18 @@ pub(crate) struct Near {
     pub(crate) row: u32,
     /// The ordering distance.
     pub(crate) distance: f32,
+}
+
+/// Rows that codes say are near.
+#[derive(Debug, Default)]
+struct Guesses {
+    /// With estimated distances.
+    near: Vec<Near>,
+    /// The query, as the codes of each member want it.
+    queries: Vec<(usize, CodeQuery)>,
+    /// How many of all are compared at most, and at least.
+    keep: usize,
+    least: usize,
 }
 
 /// What was done in a member.
@@ -59,9 +73,8 @@ impl Search<'_> {
     /// The `top` nearest rows, nearest first, and what was done in each member.
     pub(crate) fn run(&self) -> Result<(Vec<Near>, Vec<Work>)> {
         let mut near = Vec::new();
-        let mut guesses: Vec<Near> = Vec::new();
+        let mut guesses = Guesses::default();
         let mut works = Vec::with_capacity(self.members.len());
-        let mut rerank = 0;
         for (number, member) in self.members.iter().enumerate() {
             let matches = self.matches.and_then(|matches| matches.get(number));
             let candidates = matches.map_or(u64::from(member.living()), RoaringBitmap::len);
@@ -71,24 +84,21 @@ impl Search<'_> {
                 Plan::Nothing => {}
                 Plan::Exact => self.measure_all(number, matches, &mut near, &mut work)?,
                 Plan::Graph => self.walk(number, matches, &mut near, &mut work)?,
-                Plan::Codes => {
-                    let keep = self.guess(number, matches, &mut guesses);
-                    rerank = rerank.max(keep);
-                }
+                Plan::Codes => self.guess(number, matches, &mut guesses),
             }
             works.push(work);
         }
-        self.measure_guesses(guesses, rerank, &mut near, &mut works)?;
+        self.compare_guesses(guesses, &mut near, &mut works)?;
         self.settle(&mut near);
         Ok((near, works))
     }
 
     /// Exact distances of given rows, whatever is near.
     pub(crate) fn measure(&self, rows: &[(usize, u32)]) -> Result<Vec<Near>> {
-        let guesses: Vec<Near> =
+        let rows: Vec<Near> =
             rows.iter().map(|&(member, row)| Near { member, row, distance: 0.0 }).collect();
-        let (mut near, keep) = (Vec::with_capacity(rows.len()), rows.len());
-        self.measure_guesses(guesses, keep, &mut near, &mut Vec::new())?;
+        let mut near = Vec::with_capacity(rows.len());
+        self.compare(rows, &mut near, &mut [])?;
         Ok(near)
     }
 
@@ -150,51 +160,88 @@ impl Search<'_> {
         })
     }
 
-    /// Scans codes; answers how many of all guesses are worth being measured.
-    fn guess(
-        &self,
-        number: usize,
-        matches: Option<&RoaringBitmap>,
-        guesses: &mut Vec<Near>,
-    ) -> usize {
-        let Some(member) = self.members.get(number) else { return 0 };
-        let (book, codes) = match &member.rows {
-            Rows::Growing(chunk) => match chunk.codes() {
-                Some(coded) => (&coded.book, coded.codes.as_slice()),
-                None => return 0,
-            },
-            Rows::Sealed(sealed) => (&sealed.resident.book, &sealed.resident.codes[..]),
-        };
-        let rows = match matches {
-            None => scan::Rows::Live { dead: &member.dead },
-            Some(matching) => scan::Rows::Matching { matching, dead: &member.dead },
+    /// Codes of a member that has them.
+    fn codes(&self, number: usize) -> Option<(&Codebook, &[u8])> {
+        match &self.members.get(number)?.rows {
+            Rows::Growing(chunk) => chunk.codes().map(|codes| (&codes.book, &codes.codes[..])),
+            Rows::Sealed(sealed) => Some((&sealed.resident.book, &sealed.resident.codes[..])),
+        }
+    }
+
+    /// Scans the codes of a member.
+    fn guess(&self, number: usize, matches: Option<&RoaringBitmap>, guesses: &mut Guesses) {
+        let Some(member) = self.members.get(number) else { return };
+        let Some((book, codes)) = self.codes(number) else { return };
+        let dead = member.dead.as_ref();
+        let (rows, least) = match matches {
+            None => (scan::Rows::Live { dead }, 0),
+            Some(matching) => (scan::Rows::Matching { matching, dead }, FILTERED_COMPARED_MIN),
         };
         let keep = match matches {
             None => book.rerank_rows(self.top),
-            Some(_) => book.rerank_rows(self.top).max(FILTERED_RERANK_MIN),
+            Some(_) => book.rerank_rows(self.top).max(FILTERED_COMPARED_MAX),
         };
         let query = book.prepare(self.probe.query());
         let best = scan::best(book, &query, codes, rows, keep);
-        guesses.extend(best.into_iter().map(|found| Near {
-            member: number,
-            row: found.row,
-            distance: found.estimate,
-        }));
-        keep
+        let near =
+            |found: Candidate| Near { member: number, row: found.row, distance: found.estimate };
+        guesses.near.extend(best.into_iter().map(near));
+        guesses.keep = guesses.keep.max(keep);
+        guesses.least = guesses.least.max(least);
+        guesses.queries.push((number, query));
     }
 
-    /// Measures the `keep` nearest guesses: one round of reading a member.
-    fn measure_guesses(
+    /// Compares as many guesses as their spread asks for. Where a filter applies, a second round reads
+    /// every row that its bound does not put behind the last of the `top`.
+    fn compare_guesses(
         &self,
-        mut guesses: Vec<Near>,
-        keep: usize,
+        guesses: Guesses,
         near: &mut Vec<Near>,
         works: &mut [Work],
     ) -> Result<()> {
-        if guesses.len() > keep && keep > 0 {
-            guesses.select_nth_unstable_by(keep - 1, |a, b| self.order(a, b));
-            guesses.truncate(keep);
+        let Guesses { near: mut first, queries, keep, least } = guesses;
+        if first.len() > keep && keep > 0 {
+            first.select_nth_unstable_by(keep - 1, |a, b| self.order(a, b));
+            first.truncate(keep);
         }
+        first.sort_unstable_by(|a, b| self.order(a, b));
+        let query_of = |member: usize| {
+            let (book, codes) = self.codes(member)?;
+            let (_, query) = queries.iter().find(|(number, _)| *number == member)?;
+            Some((book, codes, query))
+        };
+        let last = self.top.checked_sub(1).and_then(|last| first.get(last)).copied();
+        let limit = last.and_then(|last| {
+            let (book, codes, query) = query_of(last.member)?;
+            let candidate = Candidate { row: last.row, estimate: last.distance };
+            Some(scan::comparing_limit(book, query, codes, candidate))
+        });
+        let worth = limit.map_or(first.len(), |limit| {
+            first.partition_point(|guess| guess.distance <= limit).max(self.top).max(least)
+        });
+        let mut rest = first.split_off(worth.min(first.len()));
+        self.compare(first, near, works)?;
+        if self.matches.is_none() || rest.is_empty() {
+            return Ok(());
+        }
+        self.settle(near);
+        if let Some(last) = self.top.checked_sub(1).and_then(|last| near.get(last)) {
+            rest.retain(|guess| {
+                query_of(guess.member).is_none_or(|(book, codes, query)| {
+                    book.lower_bound(query, book.code(codes, guess.row)) <= last.distance
+                })
+            });
+        }
+        self.compare(rest, near, works)
+    }
+
+    /// Measures rows: one round of reading a member.
+    fn compare(
+        &self,
+        mut guesses: Vec<Near>,
+        near: &mut Vec<Near>,
+        works: &mut [Work],
+    ) -> Result<()> {
         guesses.sort_unstable_by_key(|guess| (guess.member, guess.row));
         for group in guesses.chunk_by(|a, b| a.member == b.member) {
             let Some(number) = group.first().map(|guess| guess.member) else { continue };
@@ -278,13 +325,7 @@ impl Nodes for SealedNodes<'_> {
 
     fn estimate(&mut self, rows: &[u32], out: &mut Vec<f32>) {
         let resident = &self.sealed.resident;
-        let code_bytes = resident.book.code_bytes();
-        out.clear();
-        out.extend(rows.iter().map(|row| {
-            let start = *row as usize * code_bytes;
-            let code = resident.codes.get(start..start + code_bytes).unwrap_or_default();
-            resident.book.estimate(&self.query, code)
-        }));
+        resident.book.estimate_rows(&self.query, &resident.codes, rows, out);
     }
 
     fn expand(&mut self, rows: &[u32], out: &mut Expanded) -> Result<()> {
