@@ -33,7 +33,8 @@ fn the_code_map_names_every_part_and_no_other() {
             assert!(is_part, "docs/architecture.md does not name {folder}/{name}");
         }
     }
-    let folders = ["src", "storage-engine", "vector-engine", "tests"].map(|folder| root().join(folder));
+    let folders =
+        ["src", "storage-engine", "vector-engine", "tests"].map(|folder| root().join(folder));
     let files: Vec<PathBuf> = folders.iter().flat_map(|folder| files_below(folder)).collect();
     for span in named.iter().filter(|span| span.ends_with(".rs")) {
         assert!(files.iter().any(|file| file.ends_with(span)), "there is no {span}");
