@@ -108,6 +108,8 @@ pub struct Config {
     pub requests: usize,
     /// Time in which a body must make progress.
     pub body_window: Duration,
+    /// Largest body of a `PutVectors`, in bytes.
+    pub vector_body_bytes: usize,
     /// Filter of the log, in the syntax of `tracing`.
     pub log: String,
     /// Form of the log.
@@ -183,6 +185,11 @@ impl Config {
                 body_window,
                 "a duration from 100ms to 1h, such as 60s",
             )?,
+            vector_body_bytes: read.required(
+                "vector-body-bytes",
+                vector_body_bytes,
+                "a size from 1MiB to 256MiB",
+            )?,
             log: read.required(
                 "log",
                 filter,
@@ -204,6 +211,7 @@ const ZONE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 const CAPACITY_BYTES_MIN: u64 = 256 * 1024 * 1024;
 const CHECKPOINT_BYTES_MIN: u64 = 1024 * 1024;
 const BACKGROUND_BYTES_PER_S_MIN: u64 = 1024 * 1024;
+const VECTOR_BODY_BYTES: std::ops::RangeInclusive<usize> = 1 << 20..=256 << 20;
 const DRAIN_MAX: Duration = Duration::from_secs(600);
 const COUNT_MAX: usize = 1_000_000;
 const BODY_WINDOW_MIN: Duration = Duration::from_millis(100);
@@ -330,6 +338,11 @@ fn count(text: &str) -> Option<usize> {
 fn body_window(text: &str) -> Option<Duration> {
     let allowed = BODY_WINDOW_MIN..=BODY_WINDOW_MAX;
     parse_duration(text).ok().filter(|window| allowed.contains(window))
+}
+
+fn vector_body_bytes(text: &str) -> Option<usize> {
+    let bytes = usize::try_from(parse_bytes(text).ok()?).ok()?;
+    VECTOR_BODY_BYTES.contains(&bytes).then_some(bytes)
 }
 
 fn region(text: &str) -> Option<String> {

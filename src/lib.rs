@@ -23,3 +23,4 @@ pub mod s3;
 mod secret_file;
 pub mod serve;
 pub mod server;
+pub mod vectors;

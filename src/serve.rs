@@ -12,6 +12,8 @@ use storage_engine::{Engine, Environment, MasterKey, Options, SystemEnvironment}
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
+use vector_engine::{EngineOptions, VectorEngine};
+use zeroize::Zeroizing;
 
 use crate::banner::Banner;
 use crate::catalog::Catalog;
@@ -25,7 +27,9 @@ use crate::iam::{Identities, IdentityError, Principal};
 use crate::keys::{KeyringError, LocalKeyring, StoreState};
 use crate::logging;
 use crate::objects::{self, NewBucket, ObjectError, Objects, Versioning};
+use crate::server::vectors::Vectors;
 use crate::server::{self, Readiness, Server};
+use crate::vectors::{self, Limits};
 
 /// Why the server did not start or did not stop cleanly.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub enum ServeError {
     Keyring(KeyringError),
     /// The store cannot be used.
     Store(PathBuf, storage_engine::Error),
+    /// The vector engine does not start.
+    Vectors(vector_engine::Error),
     /// The address cannot be listened on.
     Listen(SocketAddr, std::io::Error),
     /// The system gives no threads or no signals.
@@ -55,6 +61,7 @@ impl std::fmt::Display for ServeError {
             Self::Users(error) => write!(f, "users: {error}"),
             Self::Keyring(error) => error.fmt(f),
             Self::Store(path, error) => write!(f, "store `{}`: {error}", path.display()),
+            Self::Vectors(error) => write!(f, "vector engine: {error}"),
             Self::Listen(address, error) => {
                 let fix = match error.kind() {
                     std::io::ErrorKind::AddrInUse => {
@@ -188,14 +195,17 @@ struct Store {
     root: RootCredentials,
     engine: Engine,
     catalog: Catalog,
+    vectors: VectorEngine,
     environment: Arc<dyn Environment>,
+    /// Seals the vector service's tokens.
+    token_key: Zeroizing<[u8; 32]>,
     /// What the device says about itself, for the banner.
     device: String,
 }
 
 impl Store {
     /// Opens in this order: the device (which locks the directory), the root keys, the keyring, the
-    /// engine, the catalog.
+    /// engine, the catalog, the vector engine.
     async fn open(
         config: &Config,
         given: Option<RootCredentials>,
@@ -218,7 +228,9 @@ impl Store {
             Lifetime::Permanent => LocalKeyring::open(path, state),
             Lifetime::Ephemeral => LocalKeyring::in_memory(),
         };
-        let master: Arc<dyn MasterKey> = Arc::new(keyring.map_err(ServeError::Keyring)?);
+        let keyring = keyring.map_err(ServeError::Keyring)?;
+        let token_key = keyring.derive("vector page tokens");
+        let master: Arc<dyn MasterKey> = Arc::new(keyring);
         let runtime = tokio::runtime::Handle::current();
         let environment: Arc<dyn Environment> = Arc::new(SystemEnvironment::new(Some(runtime)));
         let options = Options {
@@ -232,11 +244,16 @@ impl Store {
             Engine::open(Arc::clone(&environment), media, master, options).map_err(fail)?;
         let catalog = Catalog::open(engine.clone(), Some(path.join("catalog"))).await;
         let catalog = catalog.map_err(fail)?;
-        Ok((Self { root, engine, catalog, environment, device }, identities))
+        let vectors =
+            VectorEngine::new(engine.clone(), Arc::clone(&environment), EngineOptions::default());
+        let vectors = vectors.map_err(ServeError::Vectors)?;
+        let store = Self { root, engine, catalog, vectors, environment, token_key, device };
+        Ok((store, identities))
     }
 
     /// Seals and syncs.
     async fn close(self, directory: &DataDirectory) -> Result<(), ServeError> {
+        self.vectors.close().await;
         self.catalog.close().await;
         self.engine
             .close()
@@ -343,6 +360,18 @@ async fn answer(
             drain: config.drain,
         },
     );
+    let server = server.with_vectors(Vectors::new(
+        vectors::Service::new(vectors::Parts {
+            engine: store.engine.clone(),
+            catalog: store.catalog.clone(),
+            vectors: store.vectors.clone(),
+            environment: Arc::clone(&store.environment),
+            token_key: store.token_key.clone(),
+            region: config.region.clone(),
+            limits: Limits::default(),
+        }),
+        config.vector_body_bytes,
+    ));
     announce(config, store, directory, listener.local_addr().map_err(ServeError::System)?);
     readiness.set_ready();
     server

@@ -1,4 +1,4 @@
-//! The control plane's records: buckets and settings; small and rare. The only folder that names
+//! The control plane's records: buckets, vector indexes and settings; small and rare. The only folder that names
 //! sled.
 //!
 //! - **The truth is a record in the engine's root space**, named by [`Kind::record_name`]. A change
@@ -40,17 +40,23 @@ pub enum Kind {
     Bucket,
     /// A setting of the store, by name.
     Setting,
+    /// A vector bucket, by name.
+    VectorBucket,
+    /// A vector index, by its bucket's name, a slash and its own.
+    VectorIndex,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Bucket, Self::Setting];
+    pub const ALL: [Self; 4] = [Self::Bucket, Self::Setting, Self::VectorBucket, Self::VectorIndex];
 
     /// What the names of its records begin with.
     const fn prefix(self) -> &'static str {
         match self {
             Self::Bucket => "bucket/",
             Self::Setting => "setting/",
+            Self::VectorBucket => "vector-bucket/",
+            Self::VectorIndex => "vector-index/",
         }
     }
 
@@ -149,6 +155,11 @@ impl Catalog {
     /// Records of a kind after `after` in name order, at most `limit`.
     pub fn list(&self, kind: Kind, after: Option<&str>, limit: usize) -> Vec<CatalogRecord> {
         self.inner.table.read().after(kind, after).take(limit).cloned().collect()
+    }
+
+    /// How many records of a kind have names that begin with `prefix`, counted up to `most`.
+    pub fn count(&self, kind: Kind, prefix: &str, most: usize) -> usize {
+        self.inner.table.read().count_within(kind, prefix, most)
     }
 
     /// Makes a change durable, then shows it; returns the new record, or the deleted one.

@@ -16,6 +16,8 @@ use super::{CatalogRecord, Change, Kind};
 pub(super) struct Table {
     buckets: BTreeMap<String, CatalogRecord>,
     settings: BTreeMap<String, CatalogRecord>,
+    vector_buckets: BTreeMap<String, CatalogRecord>,
+    vector_indexes: BTreeMap<String, CatalogRecord>,
     bytes: usize,
 }
 
@@ -32,6 +34,13 @@ impl Table {
     ) -> impl Iterator<Item = &'a CatalogRecord> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.of(kind).range::<str, _>((from, Bound::Unbounded)).map(|(_, record)| record)
+    }
+
+    /// Records of a kind with names that begin with `prefix`, counted up to `most`.
+    pub(super) fn count_within(&self, kind: Kind, prefix: &str, most: usize) -> usize {
+        let from = Bound::Included(prefix);
+        let records = self.of(kind).range::<str, _>((from, Bound::Unbounded));
+        records.take(most).take_while(|(name, _)| name.starts_with(prefix)).count()
     }
 
     /// Is there room for what `change` brings? Deleting and shrinking always pass.
@@ -74,6 +83,8 @@ impl Table {
         match kind {
             Kind::Bucket => &self.buckets,
             Kind::Setting => &self.settings,
+            Kind::VectorBucket => &self.vector_buckets,
+            Kind::VectorIndex => &self.vector_indexes,
         }
     }
 
@@ -81,6 +92,8 @@ impl Table {
         match kind {
             Kind::Bucket => &mut self.buckets,
             Kind::Setting => &mut self.settings,
+            Kind::VectorBucket => &mut self.vector_buckets,
+            Kind::VectorIndex => &mut self.vector_indexes,
         }
     }
 }
@@ -122,6 +135,11 @@ mod tests {
         assert_eq!(names(&table, Some("a")), ["a-b", "a.b", "b"]);
         assert_eq!(names(&table, Some("a-c")), ["a.b", "b"]);
         assert_eq!(names(&table, Some("b")), Vec::<String>::new());
+        for (prefix, most, count) in
+            [("", 9, 4), ("a", 9, 3), ("a", 2, 2), ("a.", 9, 1), ("c", 9, 0)]
+        {
+            assert_eq!(table.count_within(Kind::Bucket, prefix, most), count, "{prefix}");
+        }
     }
 
     #[test]

@@ -122,6 +122,12 @@ pub const KEYS: &[Key] = &[
         "Time in which a body that is waited for must bring 1 KiB, or is given up; in five of \
          them something of an answer must be taken",
     ),
+    key(
+        "vector-body-bytes",
+        "SIZE",
+        Some("20MiB"),
+        "Largest body of a PutVectors; 500 vectors of 4096 dimensions take some 40MiB",
+    ),
     key("log", "FILTER", Some("info"), "What to log, as in `warn` or `info,lodestore=debug`"),
     key("log-format", "FORM", Some("auto"), "`text`, `json`, or `auto`: text on a terminal"),
     key("drain", "DURATION", Some("10s"), "Time that requests in flight get when stopping"),

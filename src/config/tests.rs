@@ -36,6 +36,7 @@ fn the_defaults_are_valid() {
     assert_eq!(config.connections, server.connections_max);
     assert_eq!(config.requests, server.requests_max);
     assert_eq!(config.body_window, server.body_window);
+    assert_eq!(config.vector_body_bytes, crate::server::limits::VECTOR_BODY_BYTES_MAX);
     assert!(config.buckets.is_empty() && config.domains.is_empty());
 }
 

@@ -91,6 +91,26 @@ pub enum Resource<'a> {
         /// The key.
         key: &'a str,
     },
+    /// A vector bucket.
+    VectorBucket {
+        /// Its name.
+        bucket: &'a str,
+        /// Name of the principal that owns it.
+        owner: &'a str,
+        /// Its policy, as it was set. Nothing evaluates it yet.
+        policy: Option<&'a str>,
+    },
+    /// A vector index.
+    VectorIndex {
+        /// Name of its bucket.
+        bucket: &'a str,
+        /// Its name.
+        index: &'a str,
+        /// Name of the principal that owns the bucket.
+        owner: &'a str,
+        /// The bucket's policy, as it was set. Nothing evaluates it yet.
+        policy: Option<&'a str>,
+    },
 }
 
 /// What else a decision may depend on.
@@ -108,12 +128,17 @@ pub struct Denied {
 }
 
 /// What a user may do to the service itself.
-const USER_SERVICE_ACTIONS: [&str; 2] = ["s3:CreateBucket", "s3:ListAllMyBuckets"];
+const USER_SERVICE_ACTIONS: [&str; 4] = [
+    "s3:CreateBucket",
+    "s3:ListAllMyBuckets",
+    "s3vectors:CreateVectorBucket",
+    "s3vectors:ListVectorBuckets",
+];
 
 /// The one decision: may `principal` do `action` (`s3:GetObject`, …) on `resource`?
 ///
 /// Root may do everything. A user may create and list buckets of its own, and do everything on
-/// the buckets it owns. Nobody else may do anything.
+/// the buckets, of objects and of vectors, that it owns. Nobody else may do anything.
 pub fn authorize(
     principal: &Principal,
     action: &str,
@@ -130,7 +155,13 @@ pub fn authorize(
                 Err(Denied { reason: "a user may only create and list buckets of its own" })
             }
         }
-        (PrincipalKind::User, Resource::Bucket { owner, .. } | Resource::Object { owner, .. }) => {
+        (
+            PrincipalKind::User,
+            Resource::Bucket { owner, .. }
+            | Resource::Object { owner, .. }
+            | Resource::VectorBucket { owner, .. }
+            | Resource::VectorIndex { owner, .. },
+        ) => {
             if *principal.name == *owner {
                 Ok(())
             } else {
@@ -157,7 +188,18 @@ mod tests {
         let foreign = Resource::Bucket { bucket: "b", owner: "bob" };
         let foreign_object = Resource::Object { bucket: "b", owner: "bob", key: "k" };
         let ownerless = Resource::Bucket { bucket: "c", owner: "" };
-        for resource in [Resource::Service, own, own_object, foreign, foreign_object, ownerless] {
+        let vectors = |owner| Resource::VectorBucket { bucket: "v", owner, policy: None };
+        let index = |owner| Resource::VectorIndex { bucket: "v", index: "i", owner, policy: None };
+        for resource in [
+            Resource::Service,
+            own,
+            own_object,
+            foreign,
+            foreign_object,
+            ownerless,
+            vectors("alice"),
+            index("bob"),
+        ] {
             assert!(allowed(&root, "s3:Whatever", resource));
             assert!(!allowed(&nobody, "s3:GetObject", resource));
         }
@@ -169,6 +211,11 @@ mod tests {
         assert!(!allowed(&alice, "s3:ListBucket", foreign));
         assert!(!allowed(&alice, "s3:GetObject", foreign_object));
         assert!(!allowed(&alice, "s3:GetObject", ownerless));
+        assert!(allowed(&alice, "s3vectors:CreateVectorBucket", Resource::Service));
+        assert!(allowed(&alice, "s3vectors:DeleteVectorBucket", vectors("alice")));
+        assert!(!allowed(&alice, "s3vectors:GetVectorBucket", vectors("bob")));
+        assert!(allowed(&alice, "s3vectors:QueryVectors", index("alice")));
+        assert!(!allowed(&alice, "s3vectors:QueryVectors", index("bob")));
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub enum StoreState {
 pub struct LocalKeyring {
     key_id: KeyId,
     key: PlainMasterKey,
+    /// Other keys come from this one, which itself comes from the master key and wraps nothing.
+    derivation: Zeroizing<[u8; 32]>,
 }
 
 /// Why there is no keyring to work with.
@@ -124,8 +126,15 @@ impl LocalKeyring {
         hex::encode(self.key_id)
     }
 
+    /// A key for one purpose, the same for as long as the store lives. Of two purposes' keys neither
+    /// tells the other, nor the master key.
+    pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        hmac(&self.derivation, purpose)
+    }
+
     fn new(key_id: KeyId, key: &Zeroizing<[u8; 32]>) -> Self {
-        Self { key_id, key: PlainMasterKey::new(**key) }
+        let derivation = hmac(key, "lodestore key derivation 1");
+        Self { key_id, key: PlainMasterKey::new(**key), derivation }
     }
 }
 
@@ -159,6 +168,13 @@ impl MasterKey for LocalKeyring {
         }
         self.key.unwrap(inner, context)
     }
+}
+
+fn hmac(key: &Zeroizing<[u8; 32]>, text: &str) -> Zeroizing<[u8; 32]> {
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, key.as_slice());
+    let mut code = Zeroizing::new([0; 32]);
+    code.copy_from_slice(aws_lc_rs::hmac::sign(&key, text.as_bytes()).as_ref());
+    code
 }
 
 fn generate() -> Result<(KeyId, Zeroizing<[u8; 32]>), KeyringError> {

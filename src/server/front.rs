@@ -31,7 +31,9 @@ use super::response;
 use super::route::Route;
 use super::stream::Ledger;
 use super::target::Target;
+use super::vectors::{self, Vectors};
 use crate::s3::{ReadKind, ReadRequest};
+use crate::vectors::Failure;
 
 /// What answers the requests that came through the gate.
 pub trait Handler: Send + Sync + 'static {
@@ -81,6 +83,8 @@ pub struct Front {
     pub gate: Gate,
     /// Answers those that came through.
     pub handler: Box<dyn Handler>,
+    /// Answers those to S3 Vectors; none: it is not served.
+    pub vectors: Option<Vectors>,
     /// Gives the engine's figures.
     pub stats: StatsSource,
     /// Whether the server can serve.
@@ -128,18 +132,29 @@ impl Front {
             permit: None,
             answer: None,
         };
-        let other = || self.answer_other(Route::of(&parts), &account.case);
-        let answered = match catch_unwind(AssertUnwindSafe(other)) {
-            Ok(Some(answer)) => Ok(answer),
-            Ok(None) => {
-                let s3 = AssertUnwindSafe(self.admit_s3(parts, body, &mut account));
-                s3.catch_unwind().await
+        let route = catch_unwind(AssertUnwindSafe(|| Route::of(&parts)));
+        let vectors = match route {
+            Ok(Route::Vectors) => self.vectors.as_ref(),
+            _ => None,
+        };
+        let answered = match (route, vectors) {
+            (Ok(Route::S3), _) | (Ok(Route::Vectors), Some(_)) => {
+                let admitted = AssertUnwindSafe(self.admit(vectors, parts, body, &mut account));
+                admitted.catch_unwind().await
             }
-            Err(panic) => Err(panic),
+            (Ok(route), _) => {
+                let other = || self.answer_other(route, &account.case);
+                catch_unwind(AssertUnwindSafe(other))
+            }
+            (Err(panic), _) => Err(panic),
         };
         let answer = answered.unwrap_or_else(|panic| {
             self.metrics.panicked();
-            answer_failure(panic_text(&*panic), &account.case)
+            let failure = panic_text(&*panic);
+            match vectors {
+                Some(_) => vectors_failure(failure, &account.case),
+                None => answer_failure(failure, &account.case),
+            }
         });
         account.status = answer.status().as_u16();
         account.answer = Some(outgoing.begin());
@@ -147,17 +162,52 @@ impl Front {
         Response::from_parts(head, Reply::new(body, account))
     }
 
-    async fn admit_s3<B>(&self, parts: Parts, body: B, account: &mut Account) -> Response<s3s::Body>
+    async fn admit<B>(
+        &self,
+        vectors: Option<&Vectors>,
+        parts: Parts,
+        body: B,
+        account: &mut Account,
+    ) -> Response<s3s::Body>
     where
         B: Body<Data = Bytes> + Send + Sync + Unpin + 'static,
     {
-        match self.reserve().await {
-            Ok(permit) => {
+        match (self.reserve().await, vectors) {
+            (Ok(permit), None) => {
                 account.permit = Some(permit);
                 self.answer_s3(parts, body, account).await
             }
-            Err(refusal) => response::of_refusal(refusal, &account.case),
+            // Boxed, as every request to S3 would have to make room for it.
+            (Ok(permit), Some(vectors)) => {
+                account.permit = Some(permit);
+                Box::pin(self.answer_vectors(vectors, parts, body, account)).await
+            }
+            (Err(refusal), None) => response::of_refusal(refusal, &account.case),
+            (Err(refusal), Some(_)) => {
+                vectors::of_failure(&vectors::of_refusal(&refusal), &account.case)
+            }
         }
+    }
+
+    async fn answer_vectors<B>(
+        &self,
+        vectors: &Vectors,
+        parts: Parts,
+        body: B,
+        account: &mut Account,
+    ) -> Response<s3s::Body>
+    where
+        B: Body<Data = Bytes> + Send + Sync + Unpin + 'static,
+    {
+        let unread = Unread::of(&parts);
+        let ledger = Arc::clone(&unread.ledger);
+        let case = &mut account.case;
+        let answered = vectors.answer(&self.gate, parts, body, case, ledger).await;
+        let answer = match answered {
+            Ok(body) => vectors::of_body(body, case),
+            Err(failure) => vectors::of_failure(&failure, case),
+        };
+        unread.settle(answer, account).await
     }
 
     async fn answer_s3<B>(
@@ -169,12 +219,11 @@ impl Front {
     where
         B: Body<Data = Bytes> + Send + Sync + Unpin + 'static,
     {
-        let waits = linger::waits_for_continue(&parts);
-        let owns_connection = parts.version == Version::HTTP_11;
-        let ledger = Arc::new(Ledger::default());
+        let unread = Unread::of(&parts);
+        let ledger = Arc::clone(&unread.ledger);
         let now = OffsetDateTime::now_utc();
         let case = &mut account.case;
-        let mut answer = match self.gate.admit(parts, body, case, Arc::clone(&ledger), now) {
+        let answer = match self.gate.admit(parts, body, case, ledger, now) {
             Ok((admitted, None)) => self.call_handler(admitted, case).await,
             // Boxed, as only few requests come with one, and each has to make room for it.
             Ok((admitted, Some(document))) => {
@@ -182,16 +231,7 @@ impl Front {
             }
             Err(refusal) => response::of_refusal(refusal, case),
         };
-        if answer.status().is_client_error() || answer.status().is_server_error() {
-            // What is left is to take in and give out a few bytes, at the client's pace.
-            account.permit = None;
-        }
-        linger::drain(&ledger, waits).await;
-        account.received_bytes = ledger.received();
-        if waits && owns_connection && account.received_bytes == 0 {
-            linger::end_connection(&mut answer);
-        }
-        answer
+        unread.settle(answer, account).await
     }
 
     async fn answer_document<B>(
@@ -239,10 +279,14 @@ impl Front {
         }
     }
 
-    /// Answers what is not for S3; none for what is.
-    fn answer_other(&self, route: Route, case: &Case) -> Option<Response<s3s::Body>> {
-        Some(match route {
-            Route::S3 => return None,
+    /// Answers what is for no service.
+    fn answer_other(&self, route: Route, case: &Case) -> Response<s3s::Body> {
+        match route {
+            Route::S3 => answer_failure("S3 is not served", case),
+            Route::Vectors => {
+                let what = format!("the service {} is not served", super::route::VECTORS);
+                response::of_refusal(Refusal::not_implemented(what), case)
+            }
             Route::Live => response::finish(health::answer_live(), case),
             Route::Ready => {
                 let answer = health::answer_ready(&self.readiness, &(self.stats)());
@@ -258,11 +302,12 @@ impl Front {
                 let what = format!("the service {service} is not implemented");
                 response::of_refusal(Refusal::not_implemented(what), case)
             }
-        })
+        }
     }
 
     fn answer_metrics(&self) -> Response<s3s::Body> {
-        let page = self.metrics.render(&(self.stats)());
+        let vectors = self.vectors.as_ref().map(Vectors::stats);
+        let page = self.metrics.render(&(self.stats)(), vectors.as_ref());
         let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
         let len = HeaderValue::from(page.len());
         let mut answer = Response::new(s3s::Body::from(page));
@@ -272,17 +317,66 @@ impl Front {
     }
 }
 
+/// A body that may be left unread when its answer is ready.
+struct Unread<B> {
+    ledger: Arc<Ledger<B>>,
+    waits: bool,
+    owns_connection: bool,
+}
+
+impl<B> Unread<B>
+where
+    B: Body<Data = Bytes> + Send + Sync + Unpin + 'static,
+{
+    /// That of a request.
+    fn of(parts: &Parts) -> Self {
+        Self {
+            ledger: Arc::new(Ledger::default()),
+            waits: linger::waits_for_continue(parts),
+            owns_connection: parts.version == Version::HTTP_11,
+        }
+    }
+
+    /// Drains what is left of the body, so that the client gets to see the answer.
+    async fn settle(
+        self,
+        mut answer: Response<s3s::Body>,
+        account: &mut Account,
+    ) -> Response<s3s::Body> {
+        if answer.status().is_client_error() || answer.status().is_server_error() {
+            // What is left is to take in and give out a few bytes, at the client's pace.
+            account.permit = None;
+        }
+        linger::drain(&self.ledger, self.waits).await;
+        account.received_bytes = self.ledger.received();
+        if self.waits && self.owns_connection && account.received_bytes == 0 {
+            linger::end_connection(&mut answer);
+        }
+        answer
+    }
+}
+
 /// The answer to a request that could not be answered.
 fn answer_failure(failure: &str, case: &Case) -> Response<s3s::Body> {
+    log_failure(failure, case);
+    let message = "We encountered an internal error. Please try again.";
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    response::of_refusal(Refusal::new(status, "InternalError", message), case)
+}
+
+/// The same of S3 Vectors.
+fn vectors_failure(failure: &str, case: &Case) -> Response<s3s::Body> {
+    log_failure(failure, case);
+    vectors::of_failure(&Failure::internal(), case)
+}
+
+fn log_failure(failure: &str, case: &Case) {
     tracing::error!(
         request_id = case.id.text(),
         operation = case.operation_name(),
         failure,
         "a request could not be answered"
     );
-    let message = "We encountered an internal error. Please try again.";
-    let status = StatusCode::INTERNAL_SERVER_ERROR;
-    response::of_refusal(Refusal::new(status, "InternalError", message), case)
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

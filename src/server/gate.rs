@@ -87,6 +87,16 @@ impl Gate {
         Self { verifier: Verifier::new(identities), domains, documents, body_window }
     }
 
+    /// Whose signatures it knows.
+    pub fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
+    /// In which a body must make progress.
+    pub fn body_window(&self) -> Duration {
+        self.body_window
+    }
+
     /// Looks at the head of a request, and lets it through or says why not. A document that comes
     /// with it is still to be read by [`Gate::read_document`]. The body that nobody read ends up in
     /// `ledger`.
@@ -225,7 +235,7 @@ impl Gate {
 const _: () = assert!(DOCUMENT_BYTES_SMALL < DOCUMENT_BYTES_MAX as u64);
 
 /// `Host`, or in HTTP/2 the authority of the URI.
-fn host(parts: &Parts) -> Option<&str> {
+pub fn host(parts: &Parts) -> Option<&str> {
     match parts.headers.get(header::HOST) {
         Some(host) => host.to_str().ok(),
         None => parts.uri.authority().map(|authority| authority.as_str()),

@@ -77,6 +77,16 @@ pub const DOCUMENT_BYTES_SMALL: u64 = 64 << 10;
 /// Larger documents in memory at once, which bounds them to 128 MiB.
 pub const DOCUMENTS_MAX: usize = 64;
 
+/// A body of `PutVectors`, unless an operator says otherwise: what Amazon S3 Vectors takes.
+pub const VECTOR_BODY_BYTES_MAX: usize = 20 << 20;
+
+/// Bodies of S3 Vectors in memory at once, in bytes; those up to [`DOCUMENT_BYTES_SMALL`] are not
+/// counted. Read, the worst of them takes some ten times its bytes.
+pub const VECTOR_BODIES_BYTES: usize = 128 << 20;
+
+/// In which they are counted.
+pub const VECTOR_BODY_UNIT_BYTES: usize = 4 << 10;
+
 /// Nested elements of an XML body; the deepest S3 has is 8.
 pub const DOCUMENT_DEPTH_MAX: usize = 32;
 

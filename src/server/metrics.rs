@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use storage_engine::Stats;
+use vector_engine::VectorStats;
 
-use super::operations::OPERATIONS;
+use super::operations;
 
 /// Upper bounds of the latency histogram, in microseconds.
 const BOUNDS_MICROS: [u64; 9] =
@@ -17,7 +18,7 @@ const BOUNDS_MICROS: [u64; 9] =
 /// Counters of a server.
 #[derive(Debug)]
 pub struct Metrics {
-    /// One for each row of the table, and a last one for requests that name none.
+    /// One for each operation of all services, and a last one for requests that name none.
     operations: Vec<OperationCounters>,
     connections: AtomicU64,
     accepted: AtomicU64,
@@ -39,7 +40,7 @@ struct OperationCounters {
 /// One request, when it is over.
 #[derive(Debug, Clone, Copy)]
 pub struct Served {
-    /// The operation's place in the table.
+    /// The operation's place among those of all services.
     pub operation: Option<usize>,
     /// The answer's status.
     pub status: u16,
@@ -53,7 +54,7 @@ pub struct Served {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let operations = (0..=OPERATIONS.len()).map(|_| OperationCounters::default()).collect();
+        let operations = (0..=operations::count()).map(|_| OperationCounters::default()).collect();
         Self {
             operations,
             connections: AtomicU64::new(0),
@@ -67,7 +68,7 @@ impl Default for Metrics {
 impl Metrics {
     /// Counts a request that is over.
     pub fn count(&self, served: Served) {
-        let place = served.operation.unwrap_or(OPERATIONS.len());
+        let place = served.operation.unwrap_or_else(operations::count);
         let Some(counters) = self.operations.get(place) else { return };
         let class = usize::from(served.status / 100).saturating_sub(1);
         if let Some(counter) = counters.statuses.get(class) {
@@ -105,7 +106,7 @@ impl Metrics {
     }
 
     /// Everything, in Prometheus' text form.
-    pub fn render(&self, engine: &Stats) -> String {
+    pub fn render(&self, engine: &Stats, vectors: Option<&VectorStats>) -> String {
         let mut page = Page::default();
         self.render_requests(&mut page);
         self.render_seconds(&mut page);
@@ -129,14 +130,17 @@ impl Metrics {
             get(&self.panics),
         );
         super::engine_metrics::render(&mut page, engine);
+        if let Some(vectors) = vectors {
+            super::vector_metrics::render(&mut page, vectors);
+        }
         page.text
     }
 
     /// Operations that were asked for at least once, with their counters.
     fn used(&self) -> impl Iterator<Item = (&'static str, &OperationCounters)> {
-        let names = OPERATIONS.iter().map(|row| row.name).chain(["Unknown"]);
-        names
-            .zip(&self.operations)
+        let named = self.operations.iter().enumerate();
+        named
+            .map(|(place, counters)| (operations::name_of(place).unwrap_or("Unknown"), counters))
             .filter(|(_, counters)| counters.statuses.iter().any(|status| get(status) > 0))
     }
 
@@ -255,14 +259,17 @@ mod tests {
     use storage_engine::Stats;
 
     use super::{Metrics, Served};
-    use crate::server::operations::OPERATIONS;
+    use crate::server::operations::{self, OPERATIONS};
+    use crate::vectors;
 
     #[test]
     fn requests_are_counted_by_operation_and_class() {
         let metrics = Metrics::default();
         let put = OPERATIONS.iter().position(|row| row.name == "PutObject");
+        let query = vectors::OPERATIONS.iter().find(|row| row.name == "QueryVectors");
+        let query = query.map(operations::place_of);
         for (operation, status, millis) in
-            [(put, 200, 1), (put, 200, 40), (put, 412, 1), (None, 403, 70_000)]
+            [(put, 200, 1), (put, 200, 40), (put, 412, 1), (query, 402, 1), (None, 403, 70_000)]
         {
             metrics.count(Served {
                 operation,
@@ -274,11 +281,13 @@ mod tests {
         }
         metrics.begin();
         let open = metrics.connection();
-        let page = metrics.render(&Stats::default());
+        let vectors = vector_engine::VectorStats { open_indexes: 3, ..Default::default() };
+        let page = metrics.render(&Stats::default(), Some(&vectors));
         drop(open);
         for line in [
             "lodestore_requests_total{operation=\"PutObject\",status=\"2xx\"} 2",
             "lodestore_requests_total{operation=\"PutObject\",status=\"4xx\"} 1",
+            "lodestore_requests_total{operation=\"QueryVectors\",status=\"4xx\"} 1",
             "lodestore_requests_total{operation=\"Unknown\",status=\"4xx\"} 1",
             "lodestore_request_received_bytes_total{operation=\"PutObject\"} 30",
             "lodestore_request_sent_bytes_total{operation=\"Unknown\"} 3",
@@ -290,6 +299,8 @@ mod tests {
             "lodestore_connections 1",
             "lodestore_requests_in_flight 1",
             "lodestore_sync_total 0",
+            "lodestore_vector_indexes_open 3",
+            "lodestore_vector_segments_searched_total{plan=\"graph\"} 0",
         ] {
             assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
         }

@@ -5,6 +5,7 @@
 //! [`chunked`], [`guard`], [`operations`], [`document`]) → the S3 layer answers what was
 //! [`admitted`] → [`response`] makes the answer what S3 would send → [`reply`] counts it out.
 //!
+//! - For S3 Vectors, [`vectors`] is gate and response stage; the verifier is the same.
 //! - The S3 layer behind the gate checks nothing: what reaches it is authenticated, plain and
 //!   bounded.
 //! - Every number a client can push against is in [`limits`].
@@ -40,6 +41,8 @@ pub mod stream;
 pub mod target;
 #[cfg(test)]
 mod tests;
+pub mod vector_metrics;
+pub mod vectors;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -89,7 +92,7 @@ impl Default for Settings {
 
 /// A server, ready to be given a listener.
 pub struct Server {
-    front: Arc<Front>,
+    front: Front,
     settings: Settings,
 }
 
@@ -108,6 +111,7 @@ impl Server {
         let front = Front {
             gate: Gate::new(identities, settings.domains.clone(), settings.body_window),
             handler: Box::new(handler),
+            vectors: None,
             stats: Box::new(stats),
             readiness,
             metrics: Arc::new(Metrics::default()),
@@ -115,14 +119,21 @@ impl Server {
             requests: Arc::new(Semaphore::new(settings.requests_max)),
             answer_window: settings.body_window * ANSWER_WINDOWS,
         };
-        Self { front: Arc::new(front), settings }
+        Self { front, settings }
+    }
+
+    /// The same, which answers requests to S3 Vectors as well.
+    #[must_use]
+    pub fn with_vectors(mut self, vectors: vectors::Vectors) -> Self {
+        self.front.vectors = Some(vectors);
+        self
     }
 
     /// Serves until `shutdown` and drains. Returns when no connection is left or the drain's time
     /// is over.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let Settings { connections_max, drain, .. } = self.settings;
-        conn::serve(listener, self.front, connections_max, drain, shutdown).await;
+        conn::serve(listener, Arc::new(self.front), connections_max, drain, shutdown).await;
     }
 }
 

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, Method};
 use super::query::{Query, is_amz};
 use super::refusal::Refusal;
 use super::target::TargetKind;
+use crate::vectors;
 
 /// One operation of the table.
 #[derive(Debug)]
@@ -243,6 +244,23 @@ pub static OPERATIONS: &[Operation] = &[
     refused("PutBucketAbac", PUT, Bucket, "abac"),
     refused("CreateSession", GET, Bucket, "session"),
 ];
+
+/// Operations of all services: those of S3, then those of S3 Vectors.
+pub fn count() -> usize {
+    OPERATIONS.len() + vectors::OPERATIONS.len()
+}
+
+/// The name of the operation at a place among those of all services.
+pub fn name_of(place: usize) -> Option<&'static str> {
+    let of_vectors = || vectors::OPERATIONS.get(place.checked_sub(OPERATIONS.len())?);
+    let of_s3 = OPERATIONS.get(place).map(|row| row.name);
+    of_s3.or_else(|| of_vectors().map(|row| row.name))
+}
+
+/// The place of an operation of S3 Vectors among those of all services.
+pub fn place_of(operation: &vectors::Operation) -> usize {
+    OPERATIONS.len() + operation.id as usize
+}
 
 /// The operation that a request asks for, with its place in the table.
 pub fn resolve(
@@ -482,11 +500,18 @@ mod tests {
         for (place, row) in OPERATIONS.iter().enumerate() {
             for other in &OPERATIONS[place + 1..] {
                 assert_ne!(row.name, other.name);
+                assert_eq!(super::name_of(place), Some(row.name));
                 let same = (row.method, row.kind, row.selector)
                     == (other.method, other.kind, other.selector);
                 assert!(!same, "{} and {}", row.name, other.name);
             }
             assert!(row.selector != Selector::Query("x-id"));
         }
+        // The names label metrics, whatever the service.
+        for row in super::vectors::OPERATIONS {
+            assert_eq!(super::name_of(super::place_of(row)), Some(row.name));
+            assert!(OPERATIONS.iter().all(|other| other.name != row.name), "{}", row.name);
+        }
+        assert_eq!(super::name_of(super::count()), None);
     }
 }

@@ -1,6 +1,6 @@
 //! The query of a request, decoded once and strictly.
 //!
-//! - Names and values are valid UTF-8, no name comes twice: what sits behind the gate decodes
+//! - Names and values are valid UTF-8, no name comes twice but those of lists: what sits behind the gate decodes
 //!   leniently and takes a repeated name for an absent one.
 //! - `+` is a space, as in forms and as S3 reads it.
 
@@ -18,6 +18,11 @@ pub struct Query {
 impl Query {
     /// Decodes what follows the `?`.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
+        Self::parse_with(text, &[])
+    }
+
+    /// The same where some names stand for lists and may come more than once.
+    pub fn parse_with(text: &str, lists: &[&str]) -> Result<Self, Refusal> {
         let mut parameters: Vec<(String, String)> = Vec::new();
         for piece in text.split('&').filter(|piece| !piece.is_empty()) {
             if parameters.len() == QUERY_PARAMETERS_MAX {
@@ -25,7 +30,8 @@ impl Query {
             }
             let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
             let (name, value) = (decode(name)?, decode(value)?);
-            if parameters.iter().any(|(known, _)| *known == name) {
+            let is_repeated = parameters.iter().any(|(known, _)| *known == name);
+            if is_repeated && !lists.contains(&name.as_str()) {
                 return Err(Refusal::invalid_argument("a query parameter is repeated")
                     .with("ArgumentName", name));
             }
@@ -122,6 +128,8 @@ mod tests {
         for text in ["a=1&a=2", "a&%61", "a=%", "a=%2", "a=%zz", "a=%ff", "%ff=1"] {
             assert!(Query::parse(text).is_err(), "{text}");
         }
+        assert!(Query::parse_with("a=1&a=2", &["a"]).is_ok());
+        assert!(Query::parse_with("b=1&b=2", &["a"]).is_err());
         let many = vec!["a"; 100].join("=1&");
         assert!(Query::parse(&many).is_err());
     }

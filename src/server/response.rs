@@ -15,7 +15,7 @@ use quick_xml::events::Event;
 
 use super::gate::Case;
 use super::limits::ERROR_BODY_BYTES_MAX;
-use super::operations::OPERATIONS;
+use super::operations;
 use super::refusal::Refusal;
 
 /// What `Server` says. Some clients look for other names in it and change their ways.
@@ -294,7 +294,7 @@ fn default_message(code: &str) -> &'static str {
 impl Case {
     /// The name of the operation, once it is known.
     pub fn operation_name(&self) -> &'static str {
-        self.operation.and_then(|place| OPERATIONS.get(place)).map_or("Unknown", |row| row.name)
+        self.operation.and_then(operations::name_of).unwrap_or("Unknown")
     }
 }
 

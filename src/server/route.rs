@@ -5,6 +5,7 @@ use http::{Method, header};
 
 use super::query::Query;
 use super::sigv4;
+use crate::vectors::Operation;
 
 /// Where a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,12 +20,16 @@ pub enum Route {
     Nowhere,
     /// S3.
     S3,
+    /// S3 Vectors.
+    Vectors,
     /// A service that is known and not built.
     NotBuilt(&'static str),
 }
 
 /// Services that share the port by the scope of their signatures, and are still to come.
-const NOT_BUILT: [&str; 5] = ["s3vectors", "iam", "sts", "kms", "s3tables"];
+const NOT_BUILT: [&str; 4] = ["iam", "sts", "kms", "s3tables"];
+/// The scope of S3 Vectors.
+pub const VECTORS: &str = "s3vectors";
 
 impl Route {
     /// Decides.
@@ -58,6 +63,11 @@ impl Route {
             _ => Query::default(),
         };
         let service = sigv4::scope_service(&parts.headers, &query);
+        // Unsigned requests have no scope; what no object can be asked with is for S3 Vectors.
+        let unsigned = service.is_none() && parts.method == Method::POST && !is_signed(parts);
+        if service == Some(VECTORS) || (unsigned && Operation::named_by(path).is_some()) {
+            return Self::Vectors;
+        }
         match NOT_BUILT.into_iter().find(|name| service == Some(name)) {
             Some(name) => Self::NotBuilt(name),
             None => Self::S3,
@@ -111,7 +121,20 @@ mod tests {
             ("GET", "/_x/y", "", Route::S3),
             ("GET", "/b/k", "", Route::S3),
             ("POST", "/", &iam, Route::NotBuilt("iam")),
-            ("POST", "/CreateVectorBucket", &vectors, Route::NotBuilt("s3vectors")),
+            ("POST", "/CreateVectorBucket", &vectors, Route::Vectors),
+            ("GET", "/tags/arn", &vectors, Route::Vectors),
+            ("PUT", "/b/k", &vectors, Route::Vectors),
+            ("POST", "/CreateVectorBucket", "", Route::Vectors),
+            ("POST", "/CreateVectorBucket", s3, Route::S3),
+            ("GET", "/CreateVectorBucket", "", Route::S3),
+            ("POST", "/tags/arn", "", Route::S3),
+            ("POST", "/CreateVectorBucket?X-Amz-Signature=00", "", Route::S3),
+            (
+                "GET",
+                "/tags/arn?X-Amz-Credential=AK/20130524/r/s3vectors/aws4_request",
+                "",
+                Route::Vectors,
+            ),
             (
                 "GET",
                 "/?X-Amz-Credential=AK/20130524/r/sts/aws4_request",

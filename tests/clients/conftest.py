@@ -154,3 +154,9 @@ def command(tmp_path):
         return printed
 
     return run
+
+
+@pytest.fixture(scope="session")
+def boto3_vectors():
+    """boto3's client of S3 Vectors."""
+    return boto3.client("s3vectors")

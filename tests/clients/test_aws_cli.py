@@ -1,6 +1,7 @@
 """The aws CLI, configured by nothing but its AWS_* variables."""
 
 import json
+import uuid
 
 import pytest
 
@@ -169,3 +170,22 @@ def test_a_failure_names_the_error_of_the_store(aws, bucket, command):
         "sh", "-c", f"! aws s3api get-object --bucket {bucket} --key missing down 2>&1"
     )
     assert "NoSuchKey" in complaint
+
+
+def test_s3vectors_puts_and_queries(aws):
+    name = f"cli-{uuid.uuid4().hex[:12]}"
+    index = ["--vector-bucket-name", name, "--index-name", "index"]
+    aws("s3vectors", "create-vector-bucket", "--vector-bucket-name", name)
+    aws("s3vectors", "create-index", *index, "--data-type", "float32", "--dimension", "2",
+        "--distance-metric", "cosine")
+    rows = [
+        {"key": "a", "data": {"float32": [1, 0]}, "metadata": {"color": "red"}},
+        {"key": "b", "data": {"float32": [0, 1]}, "metadata": {"color": "blue"}},
+    ]
+    aws("s3vectors", "put-vectors", *index, "--vectors", json.dumps(rows))
+    answer = aws("s3vectors", "query-vectors", *index, "--top-k", "2", "--query-vector",
+                 json.dumps({"float32": [1, 0.1]}), "--filter", json.dumps({"color": "blue"}),
+                 "--return-distance", "--output", "json")
+    assert [vector["key"] for vector in json.loads(answer)["vectors"]] == ["b"]
+    aws("s3vectors", "delete-index", *index)
+    aws("s3vectors", "delete-vector-bucket", "--vector-bucket-name", name)

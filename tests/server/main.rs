@@ -30,4 +30,5 @@ mod objects;
 mod process;
 mod tagging;
 mod traps;
+mod vectors;
 mod versions;

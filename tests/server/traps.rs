@@ -617,7 +617,7 @@ fn an_xml_body_may_be_chunked() {
 fn a_signature_for_another_service_is_none_for_s3() {
     let bucket = bucket("other-service");
     bucket.store("k", "x");
-    for service in ["iam", "sts", "s3vectors", "kms", "ec2", ""] {
+    for service in ["iam", "sts", "kms", "ec2", ""] {
         let response = bucket.get("k").service(service).send();
         let refused = (400..404).contains(&response.status) || response.status == 501;
         assert!(refused, "{service}: {response}");
@@ -630,7 +630,6 @@ fn a_call_of_another_service_is_no_form_and_no_bucket() {
     let calls = [
         ("sts", "/", "Action=GetCallerIdentity&Version=2011-06-15"),
         ("iam", "/", "Action=ListUsers&Version=2010-05-08"),
-        ("s3vectors", "/CreateVectorBucket", "{\"vectorBucketName\":\"vectors\"}"),
     ];
     for (service, target, body) in calls {
         let request = bucket.client.request("POST", target).body(body);

@@ -240,6 +240,12 @@ impl Response {
         Node::parse(&self.text()).unwrap_or_else(|why| panic!("{why} in {self}"))
     }
 
+    /// The body as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|why| panic!("{why} in {self}"))
+    }
+
     /// The text of a direct child of the root element; empty when it is not there.
     #[track_caller]
     pub fn field(&self, name: &str) -> String {
@@ -278,6 +284,16 @@ impl Response {
         let right = self.status == status && self.field("Code") == code;
         assert!(right, "expected {status} {code}, got {self}");
         self
+    }
+
+    /// Insists on an error in JSON with this status and type; answers its message.
+    #[track_caller]
+    pub fn failed(&self, status: u16, kind: &str) -> String {
+        let right = self.status == status && self.header("x-amzn-errortype") == Some(kind);
+        assert!(right, "expected {status} {kind}, got {self}");
+        assert_eq!(self.header("content-type"), Some("application/json"), "{self}");
+        assert!(self.header("x-amzn-requestid").is_some_and(|id| !id.is_empty()), "{self}");
+        self.json()["message"].as_str().unwrap_or_else(|| panic!("no message: {self}")).to_owned()
     }
 
     /// Insists on one of several errors; for what AWS itself leaves open.

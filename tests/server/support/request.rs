@@ -5,7 +5,7 @@ use std::io;
 use super::client::Client;
 use super::digest::{checksum, checksum_header, sha256_hex};
 use super::http::Response;
-use super::signing::{Signer, canonical_request, encode, timestamp};
+use super::signing::{Paths, Signer, canonical_request, encode, timestamp};
 
 /// A request for [`Client`].
 #[derive(Debug, Clone)]
@@ -27,8 +27,17 @@ pub struct Request {
     clock_offset_s: i64,
     region: String,
     service: String,
+    paths: Paths,
+    told_hash: ToldHash,
     host: String,
     damage: Option<Damage>,
+}
+
+/// Whether a header tells the hash of the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ToldHash {
+    Yes,
+    No,
 }
 
 /// A change made to the frames of an `aws-chunked` body after they were signed.
@@ -94,6 +103,8 @@ impl Request {
             clock_offset_s: 0,
             region: "us-east-1".to_owned(),
             service: "s3".to_owned(),
+            paths: Paths::Once,
+            told_hash: ToldHash::Yes,
             host,
             damage: None,
         }
@@ -242,6 +253,13 @@ impl Request {
         self
     }
 
+    /// Signs as services other than S3 want it: paths encoded twice, no header for the body's hash.
+    pub fn signed_for(mut self, service: &str) -> Self {
+        self.paths = Paths::Twice;
+        self.told_hash = ToldHash::No;
+        self.service(service)
+    }
+
     /// Sends another `Host`, signed.
     pub fn host(mut self, host: &str) -> Self {
         self.host = host.to_owned();
@@ -296,7 +314,9 @@ impl Request {
         match self.signing {
             Signing::Header => {
                 headers.push(("x-amz-date".to_owned(), timestamp.clone()));
-                headers.push(("x-amz-content-sha256".to_owned(), self.payload_name()));
+                if self.told_hash == ToldHash::Yes {
+                    headers.push(("x-amz-content-sha256".to_owned(), self.payload_name()));
+                }
                 let names = self.signed_names(&headers);
                 signature = self.signature(&signer, &target, &headers, &names);
                 let value = format!(
@@ -379,12 +399,16 @@ impl Request {
         names: &str,
     ) -> String {
         let payload = match self.signing {
-            Signing::Presigned { .. } => "UNSIGNED-PAYLOAD".to_owned(),
-            Signing::Header | Signing::Anonymous => self.payload_name(),
+            Signing::Presigned { .. } if self.told_hash == ToldHash::Yes => {
+                "UNSIGNED-PAYLOAD".to_owned()
+            }
+            Signing::Presigned { .. } | Signing::Header | Signing::Anonymous => self.payload_name(),
         };
         let mut signed = headers.to_vec();
         signed.retain(|(name, _)| !self.left_out_names.contains(&name.to_lowercase()));
-        signer.sign_request(&canonical_request(&self.method, target, &signed, names, &payload))
+        let canonical =
+            canonical_request(self.paths, &self.method, target, &signed, names, &payload);
+        signer.sign_request(&canonical)
     }
 
     fn frames(&self, signer: &Signer, seed: &str) -> Vec<Vec<u8>> {

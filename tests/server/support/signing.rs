@@ -72,8 +72,18 @@ pub fn timestamp(offset_s: i64) -> String {
         .expect("a fixed format")
 }
 
+/// How a service wants paths written into what is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paths {
+    /// S3: encoded once.
+    Once,
+    /// All others: as they are sent, encoded once more.
+    Twice,
+}
+
 /// The canonical form of a request. `headers` are the signed ones, in any order and case.
 pub fn canonical_request(
+    paths: Paths,
     method: &str,
     target: &str,
     headers: &[(String, String)],
@@ -92,7 +102,10 @@ pub fn canonical_request(
     let lines: String = lines.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
     format!(
         "{method}\n{}\n{}\n{lines}\n{signed_names}\n{payload}",
-        encode_path(decode(path)),
+        match paths {
+            Paths::Once => encode_path(decode(path)),
+            Paths::Twice => encode_path(path),
+        },
         canonical_query(query),
     )
 }
@@ -154,6 +167,7 @@ mod tests {
     #[test]
     fn a_ranged_get_is_signed_as_published() {
         let canonical = canonical_request(
+            Paths::Once,
             "GET",
             "/test.txt",
             &headers(&[
@@ -175,6 +189,7 @@ mod tests {
     fn a_chunked_put_is_signed_as_published() {
         let payload = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
         let canonical = canonical_request(
+            Paths::Once,
             "PUT",
             "/examplebucket/chunkObject.txt",
             &headers(&[

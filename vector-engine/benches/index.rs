@@ -1,0 +1,195 @@
+//! One index on a data set of `.npy` files: ingest, seal, recall and time of queries.
+//!
+//! `cargo run --release -p vector-engine --example index -- DIRECTORY NAME METRIC [GRAPH_ROWS]`
+//! reads `DIRECTORY/NAME.{base,query,gt}.npy` and, where they are, `NAME.{sel10,sel1,corr}.npy` with
+//! the exact neighbours among their rows.
+
+mod npy;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use npy::Array;
+use serde_json::{Map, json};
+use storage_engine::media::{FileMedia, FileMediaOptions, Media};
+use storage_engine::{
+    Batch, Engine, Environment, Operation, Options, PlainMasterKey, SystemEnvironment,
+};
+use vector_engine::*;
+
+type Anything = Box<dyn std::error::Error>;
+
+const BATCH_ROWS: usize = 500;
+const TOP: usize = 10;
+
+/// Rows that a filter leaves, and the exact neighbours among them.
+struct Mask {
+    name: &'static str,
+    rows: Array,
+    truth: Array,
+}
+
+struct Set {
+    base: Array,
+    queries: Array,
+    truth: Array,
+    masks: Vec<Mask>,
+}
+
+impl Set {
+    fn read(directory: &str, name: &str) -> Result<Self, Anything> {
+        let read =
+            |part: &str| Array::read(&Path::new(directory).join(format!("{name}.{part}.npy")));
+        let mask =
+            |(name, truth)| Some(Mask { name, rows: read(name).ok()?, truth: read(truth).ok()? });
+        let masks = [("sel10", "gt_sel10"), ("sel1", "gt_sel1"), ("corr", "gt_corr")];
+        Ok(Self {
+            base: read("base")?,
+            queries: read("query")?,
+            truth: read("gt")?,
+            masks: masks.into_iter().filter_map(mask).collect(),
+        })
+    }
+
+    fn row(&self, number: usize) -> Result<NewRow, Anything> {
+        let mut document = Map::new();
+        for mask in &self.masks {
+            document.insert(mask.name.to_owned(), json!(mask.rows.whole(number)[0]));
+        }
+        let metadata = Metadata::from_map(&document, &[], &MetadataLimits::default())?;
+        Ok(NewRow { key: number.to_string(), vector: self.base.floats(number), metadata })
+    }
+
+    async fn query_all(&self, index: &Index, state: &str) -> Result<(), Anything> {
+        self.query(index, &self.truth, None, state).await?;
+        for mask in &self.masks {
+            let value = if mask.name == "sel10" { 3 } else { 7 };
+            let filter = Filter::parse(&json!({mask.name: value}), &FilterLimits::default())?;
+            let what = format!("{state}, {}", mask.name);
+            self.query(index, &mask.truth, Some(filter), &what).await?;
+        }
+        Ok(())
+    }
+
+    async fn query(
+        &self,
+        index: &Index,
+        truth: &Array,
+        filter: Option<Filter>,
+        what: &str,
+    ) -> Result<(), Anything> {
+        let count = self.queries.rows().min(truth.rows()).min(1000);
+        let (mut times, mut found, mut wanted) = (Vec::with_capacity(count), 0, 0);
+        let mut last = None;
+        let before = processor_time();
+        for number in 0..count {
+            let query = Query {
+                vector: Some(self.queries.floats(number)),
+                top: TOP,
+                filter: filter.clone(),
+                explain: Explained::Yes,
+                ..Query::default()
+            };
+            let at = Instant::now();
+            let answer = index.query(query).await?;
+            times.push(at.elapsed());
+            let nearest = truth.whole(number).into_iter().take(TOP).filter(|row| *row >= 0);
+            let nearest: Vec<String> = nearest.map(|row| row.to_string()).collect();
+            wanted += nearest.len();
+            found += answer.hits.iter().filter(|hit| nearest.contains(&hit.key)).count();
+            last = answer.explain;
+        }
+        let cpu_us = (processor_time() - before).as_micros() as usize / count.max(1);
+        times.sort();
+        let at = |share: f64| times[((count - 1) as f64 * share) as usize].as_micros();
+        let segments = last.iter().flat_map(|explain| &explain.segments).map(|work| {
+            let (measured, candidates) = (work.measured, work.candidates);
+            format!("{} {measured}/{candidates} in {}", work.plan.name(), work.rounds)
+        });
+        let segments: Vec<String> = segments.collect();
+        println!(
+            "| {what} | {:.4} | {} | {} | {cpu_us} | {} |",
+            found as f64 / wanted.max(1) as f64,
+            at(0.5),
+            at(0.99),
+            segments.join(", "),
+        );
+        Ok(())
+    }
+}
+
+/// Processor time of this process, to a hundredth of a second.
+fn processor_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+#[tokio::main(flavor = "multi_thread")]
+async fn main() -> Result<(), Anything> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [directory, name, metric, rest @ ..] = arguments.as_slice() else {
+        return Err("arguments: DIRECTORY NAME cosine|euclidean|inner [GRAPH_ROWS]".into());
+    };
+    let metric = match metric.as_str() {
+        "cosine" => Metric::Cosine,
+        "euclidean" => Metric::Euclidean,
+        _ => Metric::InnerProduct,
+    };
+    let set = Set::read(directory, name)?;
+    let graph_rows_min = rest.first().and_then(|rows| rows.parse().ok());
+    let folder = PathBuf::from("target").join(format!("vector-index-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let media: Arc<dyn Media> = Arc::new(FileMedia::open(&FileMediaOptions::new(&folder))?);
+    let runtime = tokio::runtime::Handle::current();
+    let environment: Arc<dyn Environment> = Arc::new(SystemEnvironment::new(Some(runtime)));
+    let master = Arc::new(PlainMasterKey::new([7; 32]));
+    let engine = Engine::open(Arc::clone(&environment), media, master, Options::default())?;
+    let space = engine.reserve_space();
+    let operations = vec![Operation::CreateSpace(space)];
+    engine.commit(Batch { conditions: Vec::new(), operations }).await?;
+    let options = EngineOptions {
+        graph_rows_min: graph_rows_min.unwrap_or(limits::GRAPH_ROWS_MIN),
+        growing_rows_max: usize::MAX,
+        background: false,
+        ..EngineOptions::default()
+    };
+    let vectors = VectorEngine::new(engine.clone(), environment, options)?;
+    let dimension = set.base.width;
+    let settings =
+        IndexSettings { dimension, metric, non_filterable: Vec::new(), text: Vec::new() };
+    let index = vectors.index(space, &settings).await?;
+    let (at, before) = (Instant::now(), processor_time());
+    for start in (0..set.base.rows()).step_by(BATCH_ROWS) {
+        let end = (start + BATCH_ROWS).min(set.base.rows());
+        let rows: Result<Vec<NewRow>, Anything> = (start..end).map(|row| set.row(row)).collect();
+        index.put(rows?).await?;
+    }
+    let took = at.elapsed().as_secs_f64();
+    let cpu = (processor_time() - before).as_secs_f64();
+    let rows = set.base.rows();
+    println!(
+        "{name}: {rows} rows of {dimension}, put one batch of {BATCH_ROWS} at a time in {took:.2} s"
+    );
+    println!("({:.0} rows/s, {cpu:.2} processor seconds), durability sync\n", rows as f64 / took);
+    println!(
+        "| state, filter | recall@10 | p50 us | p99 us | CPU us | measured/candidates in rounds |"
+    );
+    println!("|---|---|---|---|---|---|");
+    set.query_all(&index, "growing").await?;
+    let (at, before) = (Instant::now(), processor_time());
+    index.seal()?;
+    let sealed = (at.elapsed().as_secs_f64(), (processor_time() - before).as_secs_f64());
+    set.query_all(&index, "sealed").await?;
+    println!("\nsealed in {:.2} s, {:.2} processor seconds", sealed.0, sealed.1);
+    let stats = index.stats();
+    let each = |bytes: u64| bytes as f64 / stats.rows as f64;
+    println!("{:.1} bytes of memory a row", each(stats.memory_bytes));
+    println!("{:.1} bytes on the device a row", each(stats.device_bytes));
+    vectors.close().await;
+    engine.close().await?;
+    std::fs::remove_dir_all(&folder)?;
+    Ok(())
+}

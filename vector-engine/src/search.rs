@@ -1,0 +1,349 @@
+//! The nearest rows of all members: a plan for each, one round of exact reading for all codes.
+//!
+//! - Few candidates are measured exactly, every one: what a narrow filter leaves is found whole.
+//! - Codes of all members compete before anything is read, so that the round of reading is one.
+//! - The same state and query give the same answer: ties go by key hash.
+
+use roaring::RoaringBitmap;
+
+use crate::code::{CodeQuery, Codebook};
+use crate::error::Result;
+use crate::graph::{self, Expanded, Nodes, SearchOptions, SearchScratch};
+use crate::kernel::Probe;
+use crate::limits::{EXACT_ROWS_MAX, GRAPH_TOP_MAX};
+use crate::member::{Member, Rows};
+use crate::metrics::Plan;
+use crate::scan::{self, Candidate};
+use crate::sealed::Sealed;
+
+/// A graph is walked when at least one of this many rows can be found.
+const GRAPH_SHARE: u64 = 4;
+/// Rows that are compared at least where a filter applies: what it leaves may lie far from the query,
+/// where estimates are less sure, and is to be found whole.
+const FILTERED_COMPARED_MIN: usize = 500;
+/// And at most: so many matches are found whole.
+const FILTERED_COMPARED_MAX: usize = 10_000;
+
+/// A row and its distance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Near {
+    /// Place of the member.
+    pub(crate) member: usize,
+    /// The row in it.
+    pub(crate) row: u32,
+    /// The ordering distance.
+    pub(crate) distance: f32,
+}
+
+/// Rows that codes say are near.
+#[derive(Debug, Default)]
+struct Guesses {
+    /// With estimated distances.
+    near: Vec<Near>,
+    /// The query, as the codes of each member want it.
+    queries: Vec<(usize, CodeQuery)>,
+    /// How many of all are compared at most, and at least.
+    keep: usize,
+    least: usize,
+}
+
+/// What was done in a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Work {
+    pub(crate) plan: Plan,
+    /// Rows that could be found.
+    pub(crate) candidates: u64,
+    /// Rows that were measured exactly.
+    pub(crate) measured: u64,
+    /// Rounds of reading, one after the other.
+    pub(crate) rounds: u32,
+}
+
+/// One search.
+#[derive(Debug)]
+pub(crate) struct Search<'a> {
+    pub(crate) members: &'a [&'a Member],
+    /// What a filter leaves of each member; what matches is alive.
+    pub(crate) matches: Option<&'a [RoaringBitmap]>,
+    pub(crate) probe: &'a Probe,
+    pub(crate) top: usize,
+}
+
+impl Search<'_> {
+    /// The `top` nearest rows, nearest first, and what was done in each member.
+    pub(crate) fn run(&self) -> Result<(Vec<Near>, Vec<Work>)> {
+        let mut near = Vec::new();
+        let mut guesses = Guesses::default();
+        let mut works = Vec::with_capacity(self.members.len());
+        for (number, member) in self.members.iter().enumerate() {
+            let matches = self.matches.and_then(|matches| matches.get(number));
+            let candidates = matches.map_or(u64::from(member.living()), RoaringBitmap::len);
+            let plan = self.plan(member, candidates);
+            let mut work = Work { plan, candidates, measured: 0, rounds: 0 };
+            match plan {
+                Plan::Nothing => {}
+                Plan::Exact => self.measure_all(number, matches, &mut near, &mut work)?,
+                Plan::Graph => self.walk(number, matches, &mut near, &mut work)?,
+                Plan::Codes => self.guess(number, matches, &mut guesses),
+            }
+            works.push(work);
+        }
+        self.compare_guesses(guesses, &mut near, &mut works)?;
+        self.settle(&mut near);
+        Ok((near, works))
+    }
+
+    /// Exact distances of given rows, whatever is near.
+    pub(crate) fn measure(&self, rows: &[(usize, u32)]) -> Result<Vec<Near>> {
+        let rows: Vec<Near> =
+            rows.iter().map(|&(member, row)| Near { member, row, distance: 0.0 }).collect();
+        let mut near = Vec::with_capacity(rows.len());
+        self.compare(rows, &mut near, &mut [])?;
+        Ok(near)
+    }
+
+    fn plan(&self, member: &Member, candidates: u64) -> Plan {
+        match &member.rows {
+            _ if candidates == 0 => Plan::Nothing,
+            _ if candidates <= EXACT_ROWS_MAX => Plan::Exact,
+            Rows::Growing(chunk) if chunk.codes().is_none() => Plan::Exact,
+            Rows::Sealed(sealed)
+                if sealed.resident.degree > 0
+                    && self.top <= GRAPH_TOP_MAX
+                    && candidates * GRAPH_SHARE >= u64::from(member.living()) =>
+            {
+                Plan::Graph
+            }
+            _ => Plan::Codes,
+        }
+    }
+
+    fn measure_all(
+        &self,
+        number: usize,
+        matches: Option<&RoaringBitmap>,
+        near: &mut Vec<Near>,
+        work: &mut Work,
+    ) -> Result<()> {
+        let Some(member) = self.members.get(number) else { return Ok(()) };
+        let rows: Vec<u32> = match matches {
+            Some(matches) => matches.iter().collect(),
+            None => (0..member.len()).filter(|row| !member.dead.contains(*row)).collect(),
+        };
+        work.measured += rows.len() as u64;
+        let keep =
+            |found: Candidate| Near { member: number, row: found.row, distance: found.estimate };
+        match &member.rows {
+            Rows::Growing(chunk) => {
+                let vectors = rows.iter().map(|row| (*row, chunk.vector(*row)));
+                near.extend(scan::exact(self.probe, vectors, self.top).into_iter().map(keep));
+            }
+            Rows::Sealed(sealed) => {
+                work.rounds += 1;
+                let mut nearest = scan::Nearest::new(self.top);
+                self.read(sealed, &rows, |row, distance| nearest.push(row, distance))?;
+                near.extend(nearest.into_sorted().into_iter().map(keep));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads rows and hands out their distances.
+    fn read(&self, sealed: &Sealed, rows: &[u32], mut each: impl FnMut(u32, f32)) -> Result<()> {
+        let mut vector = Vec::with_capacity(sealed.resident.dimension);
+        sealed.read_rows(rows, |place, bytes| {
+            bytes.vector_into(&mut vector);
+            if let Some(row) = rows.get(place) {
+                each(*row, self.probe.distance(&vector));
+            }
+            Ok(())
+        })
+    }
+
+    /// Codes of a member that has them.
+    fn codes(&self, number: usize) -> Option<(&Codebook, &[u8])> {
+        match &self.members.get(number)?.rows {
+            Rows::Growing(chunk) => chunk.codes().map(|codes| (&codes.book, &codes.codes[..])),
+            Rows::Sealed(sealed) => Some((&sealed.resident.book, &sealed.resident.codes[..])),
+        }
+    }
+
+    /// Scans the codes of a member.
+    fn guess(&self, number: usize, matches: Option<&RoaringBitmap>, guesses: &mut Guesses) {
+        let Some(member) = self.members.get(number) else { return };
+        let Some((book, codes)) = self.codes(number) else { return };
+        let dead = member.dead.as_ref();
+        let (rows, least) = match matches {
+            None => (scan::Rows::Live { dead }, 0),
+            Some(matching) => (scan::Rows::Matching { matching, dead }, FILTERED_COMPARED_MIN),
+        };
+        let keep = match matches {
+            None => book.rerank_rows(self.top),
+            Some(_) => book.rerank_rows(self.top).max(FILTERED_COMPARED_MAX),
+        };
+        let query = book.prepare(self.probe.query());
+        let best = scan::best(book, &query, codes, rows, keep);
+        let near =
+            |found: Candidate| Near { member: number, row: found.row, distance: found.estimate };
+        guesses.near.extend(best.into_iter().map(near));
+        guesses.keep = guesses.keep.max(keep);
+        guesses.least = guesses.least.max(least);
+        guesses.queries.push((number, query));
+    }
+
+    /// Compares as many guesses as their spread asks for. Where a filter applies, a second round reads
+    /// every row that its bound does not put behind the last of the `top`.
+    fn compare_guesses(
+        &self,
+        guesses: Guesses,
+        near: &mut Vec<Near>,
+        works: &mut [Work],
+    ) -> Result<()> {
+        let Guesses { near: mut first, queries, keep, least } = guesses;
+        if first.len() > keep && keep > 0 {
+            first.select_nth_unstable_by(keep - 1, |a, b| self.order(a, b));
+            first.truncate(keep);
+        }
+        first.sort_unstable_by(|a, b| self.order(a, b));
+        let query_of = |member: usize| {
+            let (book, codes) = self.codes(member)?;
+            let (_, query) = queries.iter().find(|(number, _)| *number == member)?;
+            Some((book, codes, query))
+        };
+        let last = self.top.checked_sub(1).and_then(|last| first.get(last)).copied();
+        let limit = last.and_then(|last| {
+            let (book, codes, query) = query_of(last.member)?;
+            let candidate = Candidate { row: last.row, estimate: last.distance };
+            Some(scan::comparing_limit(book, query, codes, candidate))
+        });
+        let worth = limit.map_or(first.len(), |limit| {
+            first.partition_point(|guess| guess.distance <= limit).max(self.top).max(least)
+        });
+        let mut rest = first.split_off(worth.min(first.len()));
+        self.compare(first, near, works)?;
+        if self.matches.is_none() || rest.is_empty() {
+            return Ok(());
+        }
+        self.settle(near);
+        if let Some(last) = self.top.checked_sub(1).and_then(|last| near.get(last)) {
+            rest.retain(|guess| {
+                query_of(guess.member).is_none_or(|(book, codes, query)| {
+                    book.lower_bound(query, book.code(codes, guess.row)) <= last.distance
+                })
+            });
+        }
+        self.compare(rest, near, works)
+    }
+
+    /// Measures rows: one round of reading a member.
+    fn compare(
+        &self,
+        mut guesses: Vec<Near>,
+        near: &mut Vec<Near>,
+        works: &mut [Work],
+    ) -> Result<()> {
+        guesses.sort_unstable_by_key(|guess| (guess.member, guess.row));
+        for group in guesses.chunk_by(|a, b| a.member == b.member) {
+            let Some(number) = group.first().map(|guess| guess.member) else { continue };
+            let Some(member) = self.members.get(number) else { continue };
+            if let Some(work) = works.get_mut(number) {
+                work.measured += group.len() as u64;
+            }
+            let rows: Vec<u32> = group.iter().map(|guess| guess.row).collect();
+            match &member.rows {
+                Rows::Growing(chunk) => near.extend(rows.iter().map(|row| Near {
+                    member: number,
+                    row: *row,
+                    distance: self.probe.distance(chunk.vector(*row)),
+                })),
+                Rows::Sealed(sealed) => {
+                    if let Some(work) = works.get_mut(number) {
+                        work.rounds += 1;
+                    }
+                    self.read(sealed, &rows, |row, distance| {
+                        near.push(Near { member: number, row, distance });
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn walk(
+        &self,
+        number: usize,
+        matches: Option<&RoaringBitmap>,
+        near: &mut Vec<Near>,
+        work: &mut Work,
+    ) -> Result<()> {
+        let Some(member) = self.members.get(number) else { return Ok(()) };
+        let Rows::Sealed(sealed) = &member.rows else { return Ok(()) };
+        let accept = |row| match matches {
+            Some(matches) => matches.contains(row),
+            None => !member.dead.contains(row),
+        };
+        let query = sealed.resident.book.prepare(self.probe.query());
+        let mut nodes = SealedNodes { search: self, sealed, query, vector: Vec::new() };
+        let options = SearchOptions::new(self.top, &accept);
+        let mut scratch = SearchScratch::default();
+        let entries = &sealed.resident.entries;
+        let found = graph::search(&mut nodes, entries, &options, &mut scratch)?;
+        work.measured += u64::from(found.expanded);
+        work.rounds += found.rounds;
+        near.extend(found.candidates.into_iter().take(self.top).map(|(row, distance)| Near {
+            member: number,
+            row,
+            distance,
+        }));
+        Ok(())
+    }
+
+    /// Leaves the `top` nearest, in order.
+    fn settle(&self, near: &mut Vec<Near>) {
+        near.sort_unstable_by(|a, b| self.order(a, b));
+        near.truncate(self.top);
+    }
+
+    fn order(&self, a: &Near, b: &Near) -> std::cmp::Ordering {
+        let hash = |near: &Near| self.members.get(near.member).map(|m| m.hash(near.row));
+        a.distance.total_cmp(&b.distance).then_with(|| hash(a).cmp(&hash(b)))
+    }
+}
+
+/// The graph of a segment as a search walks it.
+struct SealedNodes<'a> {
+    search: &'a Search<'a>,
+    sealed: &'a Sealed,
+    query: CodeQuery,
+    vector: Vec<f32>,
+}
+
+impl Nodes for SealedNodes<'_> {
+    fn rows(&self) -> u32 {
+        self.sealed.len()
+    }
+
+    fn estimate(&mut self, rows: &[u32], out: &mut Vec<f32>) {
+        let resident = &self.sealed.resident;
+        resident.book.estimate_rows(&self.query, &resident.codes, rows, out);
+    }
+
+    fn expand(&mut self, rows: &[u32], out: &mut Expanded) -> Result<()> {
+        let (sealed, probe) = (self.sealed, self.search.probe);
+        // Pages come in their order, nodes are wanted in the caller's.
+        let mut read: Vec<(f32, Vec<u32>)> = vec![(0.0, Vec::new()); rows.len()];
+        let vector = &mut self.vector;
+        sealed.read_rows(rows, |place, bytes| {
+            bytes.vector_into(vector);
+            if let Some(slot) = read.get_mut(place) {
+                slot.0 = probe.distance(vector);
+                slot.1.extend(bytes.neighbours().filter(|row| *row < sealed.len()));
+            }
+            Ok(())
+        })?;
+        for (distance, neighbours) in read {
+            out.push(distance, neighbours);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,319 @@
+//! What happens to an index in the background: seals, compactions, text indexes, what is left over.
+//!
+//! - One step is one such thing. Each becomes true by one batch of the storage engine, so that a crash
+//!   leaves the state before or after it.
+//! - A segment is built outside the lane's turn; the turn is taken to freeze and to put.
+
+use std::sync::Arc;
+
+use crate::wait::wait;
+use bytes::Bytes;
+use storage_engine::limits::PAGE_MAX;
+use storage_engine::{Batch, Operation};
+
+use crate::builder::{Builder, Built};
+use crate::error::{Error, Result};
+use crate::index::{IndexInner, Lane};
+use crate::limits::{GROWING_BYTES_MAX, GROWING_WRITES_MAX, SEGMENT_BYTES_MAX, SEGMENT_ROWS_MAX};
+use crate::member::{Member, Rows};
+use crate::pace::Pace;
+use crate::sealed::Sealed;
+use crate::source::Source;
+use crate::state::State;
+use crate::store::{DeltaNumber, Part, SegmentId, dead_name, delta_name, manifest_name, part_name};
+use crate::text::TextBuilder;
+
+/// Segments of like size that are merged into one.
+const MERGE_SEGMENTS: usize = 4;
+/// Segments are of like size when none has more rows than this many times the smallest.
+const LIKE_SIZE: u64 = 4;
+/// A segment is rewritten when one of this many rows is dead.
+const DEAD_SHARE: u64 = 4;
+/// Deltas removed by one batch.
+const SWEEP_DELTAS: usize = 1000;
+
+/// Whether a step found something to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Did {
+    Something,
+    Nothing,
+}
+
+/// True when the growing segment is as large as it gets, `rows_max` being the rows.
+pub(crate) fn should_seal(state: &State, rows_max: usize) -> bool {
+    state.growing_writes >= GROWING_WRITES_MAX
+        || state.growing_rows() >= rows_max
+        || state.growing_bytes() >= GROWING_BYTES_MAX
+}
+
+/// Does the next thing that is to be done.
+pub(crate) fn step(index: &IndexInner, pace: &dyn Pace) -> Result<Did> {
+    if index.is_gone() {
+        return Ok(Did::Nothing);
+    }
+    pace.step()?;
+    let upkeep = index.upkeep.lock();
+    let state = index.state();
+    let rows_max = index.shared.options.growing_rows_max;
+    if !state.frozen.is_empty() || should_seal(&state, rows_max) {
+        drop(upkeep);
+        seal(index, pace)?;
+        return Ok(Did::Something);
+    }
+    if let Some(members) = to_compact(&state, index.settings().dimension) {
+        compact(index, pace, members)?;
+        return Ok(Did::Something);
+    }
+    if build_text(index, pace, &state)? == Did::Something {
+        return Ok(Did::Something);
+    }
+    if sweep(index)? == Did::Something {
+        return Ok(Did::Something);
+    }
+    for member in &state.sealed {
+        if let Rows::Sealed(sealed) = &member.rows {
+            sealed.follow()?;
+        }
+    }
+    Ok(Did::Nothing)
+}
+
+/// Makes a sealed segment of the growing rows.
+pub(crate) fn seal(index: &IndexInner, pace: &dyn Pace) -> Result<()> {
+    let _upkeep = index.upkeep.lock();
+    {
+        let mut lane = wait(index.turn());
+        let mut state = State::clone(&index.state());
+        if state.frozen.is_empty() {
+            if state.growing_writes == 0 {
+                return Ok(());
+            }
+            state.frozen = std::mem::take(&mut state.growing);
+            state.growing_writes = 0;
+            lane.frozen_delta = lane.last_delta;
+            index.show(state);
+        }
+    }
+    let members = index.state().frozen.clone();
+    build_and_put(index, pace, members, Watermark::Frozen)?;
+    index.note_settled();
+    Ok(())
+}
+
+/// Makes one segment of several.
+fn compact(index: &IndexInner, pace: &dyn Pace, members: Vec<Member>) -> Result<()> {
+    build_and_put(index, pace, members, Watermark::Stays)
+}
+
+/// What a new segment says about deltas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Watermark {
+    /// It holds the frozen rows: their deltas are needed no more.
+    Frozen,
+    /// It holds what was sealed before.
+    Stays,
+}
+
+fn build_and_put(
+    index: &IndexInner,
+    pace: &dyn Pace,
+    members: Vec<Member>,
+    watermark: Watermark,
+) -> Result<()> {
+    let settings = index.settings();
+    let source = Source::new(members);
+    let id = {
+        let mut lane = wait(index.turn());
+        let id = lane.manifest.next_segment;
+        lane.manifest.next_segment.0 += 1;
+        id
+    };
+    let built = match source.rows() {
+        0 => None,
+        _ => {
+            let builder = Builder {
+                store: &index.store,
+                settings: &settings,
+                pace,
+                graph_rows_min: index.shared.options.graph_rows_min,
+            };
+            Some(builder.build(id, &source)?)
+        }
+    };
+    let mut lane = wait(index.turn());
+    put_segment(index, &mut lane, source.members(), built, watermark)
+}
+
+/// Puts a segment, takes away what it was made of, and shows both at once.
+fn put_segment(
+    index: &IndexInner,
+    lane: &mut Lane,
+    members: &[Member],
+    built: Option<Built>,
+    watermark: Watermark,
+) -> Result<()> {
+    let mut manifest = lane.manifest.clone();
+    let mut operations = Vec::new();
+    let gone: Vec<SegmentId> = members.iter().filter_map(segment_of).collect();
+    for id in &gone {
+        operations.extend(removal(index, *id)?);
+    }
+    manifest.segments.retain(|id| !gone.contains(id));
+    let id = built.as_ref().map(|built| built.id);
+    if let Some(built) = built {
+        manifest.segments.push(built.id);
+        operations.extend(built.operations);
+    }
+    if watermark == Watermark::Frozen {
+        manifest.watermark = lane.frozen_delta;
+    }
+    let value = wait(index.store.seal(manifest.encode().into()))?;
+    operations.push(index.store.put(manifest_name(), value));
+    let mut dead_saved = lane.dead_saved.clone();
+    let state = index.state();
+    for member in &state.sealed {
+        let Some(id) = segment_of(member).filter(|id| !gone.contains(id)) else { continue };
+        if dead_saved.get(&id).copied().unwrap_or(0) != member.dead.len() {
+            operations.push(put_dead(index, id, member)?);
+            dead_saved.insert(id, member.dead.len());
+        }
+    }
+    dead_saved.retain(|id, _| !gone.contains(id));
+    wait(index.store.engine.commit(Batch { conditions: Vec::new(), operations }))?;
+    lane.manifest = manifest;
+    lane.dead_saved = dead_saved;
+    // From here on the device says so: whatever fails now is found again at the next start.
+    let sealed = match id {
+        None => None,
+        Some(id) => {
+            let settings = index.settings();
+            Some(wait(Sealed::open(&index.store, &index.shared.cache, &settings, id))?)
+        }
+    };
+    let mut state = State::clone(&state);
+    state.replace(members, sealed);
+    index.show(state);
+    for id in gone {
+        index.shared.cache.forget(index.store.space, Some(id));
+    }
+    Ok(())
+}
+
+fn segment_of(member: &Member) -> Option<SegmentId> {
+    match &member.rows {
+        Rows::Growing(_) => None,
+        Rows::Sealed(sealed) => Some(sealed.id),
+    }
+}
+
+fn put_dead(index: &IndexInner, id: SegmentId, member: &Member) -> Result<Operation> {
+    let mut bytes = Vec::with_capacity(member.dead.serialized_size());
+    member.dead.serialize_into(&mut bytes).map_err(|e| Error::Invalid(e.to_string()))?;
+    let value = wait(index.store.seal(bytes.into()))?;
+    Ok(index.store.put(dead_name(id), value))
+}
+
+/// Removes all records of a segment.
+fn removal(index: &IndexInner, id: SegmentId) -> Result<Vec<Operation>> {
+    let mut prefix = vec![b's'];
+    prefix.extend_from_slice(&id.0.to_be_bytes());
+    let mut names = index.store.names(&prefix, None, PAGE_MAX)?;
+    names.push(dead_name(id));
+    Ok(names.into_iter().map(|name| index.store.remove(name)).collect())
+}
+
+/// The segments that are worth being merged.
+fn to_compact(state: &State, dimension: usize) -> Option<Vec<Member>> {
+    let row_bytes = (dimension as u64 * 4 + 256) * 5 / 4;
+    let rows_max = (SEGMENT_BYTES_MAX / row_bytes).min(SEGMENT_ROWS_MAX as u64);
+    let rows = |member: &Member| u64::from(member.living());
+    let mostly_dead =
+        state.sealed.iter().find(|member| member.dead.len() * DEAD_SHARE > u64::from(member.len()));
+    if let Some(member) = mostly_dead {
+        return Some(vec![member.clone()]);
+    }
+    let mut sorted: Vec<&Member> = state.sealed.iter().collect();
+    sorted.sort_by_key(|member| member.living());
+    for run in sorted.windows(MERGE_SEGMENTS) {
+        let (Some(smallest), Some(largest)) = (run.first(), run.last()) else { continue };
+        let together: u64 = run.iter().map(|member| rows(member)).sum();
+        if rows(largest) <= rows(smallest).max(1) * LIKE_SIZE && together <= rows_max {
+            return Some(run.iter().copied().cloned().collect());
+        }
+    }
+    None
+}
+
+/// Builds one text index that is missing, or removes one that is wanted no more.
+fn build_text(index: &IndexInner, pace: &dyn Pace, state: &State) -> Result<Did> {
+    let settings = index.settings();
+    for member in &state.sealed {
+        let Rows::Sealed(sealed) = &member.rows else { continue };
+        for field in &settings.text {
+            let name = part_name(sealed.id, &Part::Text(field.part_name()));
+            if index.store.engine.current(index.store.space, &name)?.is_some() {
+                continue;
+            }
+            let analyzer = field.analyzer();
+            let mut builder = TextBuilder::new(&analyzer);
+            let mut number = 0;
+            let all = Member::new(Rows::Sealed(Arc::clone(sealed)));
+            Source::new(vec![all]).for_each(crate::source::Pass::Whole, |row| {
+                pace.step()?;
+                field.add(&mut builder, number, &row.metadata)?;
+                number += 1;
+                Ok(())
+            })?;
+            let value = wait(index.store.seal(builder.finish()?.encode()))?;
+            // In the turn, and only for a segment that is still there.
+            let _turn = wait(index.turn());
+            if index.state().sealed.iter().any(|now| now.is_same(member)) {
+                let operations = vec![index.store.put(name, value)];
+                wait(index.store.engine.commit(Batch { conditions: Vec::new(), operations }))?;
+            }
+            return Ok(Did::Something);
+        }
+        let mut prefix = vec![b's'];
+        prefix.extend_from_slice(&sealed.id.0.to_be_bytes());
+        prefix.push(b't');
+        let wanted = |name: &Bytes| {
+            let mut fields = settings.text.iter();
+            fields.any(|field| part_name(sealed.id, &Part::Text(field.part_name())) == *name)
+        };
+        let names = index.store.names(&prefix, None, PAGE_MAX)?;
+        if let Some(name) = names.into_iter().find(|name| !wanted(name)) {
+            let operations = vec![index.store.remove(name)];
+            wait(index.store.engine.commit(Batch { conditions: Vec::new(), operations }))?;
+            index.shared.cache.forget(index.store.space, Some(sealed.id));
+            return Ok(Did::Something);
+        }
+    }
+    Ok(Did::Nothing)
+}
+
+/// Removes deltas that are in sealed segments.
+fn sweep(index: &IndexInner) -> Result<Did> {
+    let watermark = wait(index.turn()).manifest.watermark;
+    let end = delta_name(DeltaNumber(watermark.0.saturating_add(1)));
+    let mut names = index.store.names(b"d", None, SWEEP_DELTAS)?;
+    names.retain(|name| *name < end);
+    if names.is_empty() {
+        return Ok(Did::Nothing);
+    }
+    let operations = names.into_iter().map(|name| index.store.remove(name)).collect();
+    wait(index.store.engine.commit(Batch { conditions: Vec::new(), operations }))?;
+    Ok(Did::Something)
+}
+
+/// Has the calling thread stand behind those that answer.
+pub(crate) fn lower_priority() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) =
+        rustix::process::setpriority_process(Some(rustix::thread::gettid()), BACKGROUND_NICE)
+    {
+        tracing::debug!(%error, "background work runs at the priority of the rest");
+    }
+}
+
+#[cfg(target_os = "linux")]
+const BACKGROUND_NICE: i32 = 10;

@@ -1,0 +1,339 @@
+//! What the owner of an index relies on, on files and with the threads of a real process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::executor::block_on;
+use serde_json::json;
+use storage_engine::media::{FileMedia, FileMediaOptions, Media, SeededRandom};
+use storage_engine::{
+    Batch, Bypass, Content, Engine, Environment, Keep, Operation, Options, PlainMasterKey, Put,
+    SpaceId, Stamp, SystemEnvironment, Value,
+};
+use vector_engine::*;
+
+use crate::reference::{filter, metadata};
+use crate::subject::{Subject, row, rows, settings, small_segments, vector};
+
+/// A store on files in a folder of its own.
+struct Files {
+    folder: tempfile::TempDir,
+    engine: Option<Engine>,
+    vectors: Option<VectorEngine>,
+    space: SpaceId,
+}
+
+impl Files {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = Self { folder, engine: None, vectors: None, space: SpaceId(0) };
+        files.open();
+        files.space = files.engine.as_ref().unwrap().reserve_space();
+        let operations = vec![Operation::CreateSpace(files.space)];
+        let made = Batch { conditions: Vec::new(), operations };
+        files.engine.as_ref().unwrap().commit(made).await.unwrap();
+        files
+    }
+
+    /// The device, once the tasks of an earlier engine have let go of it.
+    fn media(&self, options: &FileMediaOptions) -> FileMedia {
+        for _ in 0..500 {
+            match FileMedia::open(options) {
+                Err(storage_engine::Error::Io { during: "lock the device directory", .. }) => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                opened => return opened.unwrap(),
+            }
+        }
+        panic!("an earlier engine still holds the device")
+    }
+
+    fn open(&mut self) {
+        let options = FileMediaOptions {
+            zone_bytes: 1 << 20,
+            capacity_bytes: Some(512 << 20),
+            ..FileMediaOptions::new(self.folder.path())
+        };
+        let media: Arc<dyn Media> = Arc::new(self.media(&options));
+        let runtime = tokio::runtime::Handle::current();
+        let environment: Arc<dyn Environment> = Arc::new(SystemEnvironment::new(Some(runtime)));
+        let master = Arc::new(PlainMasterKey::new([7; 32]));
+        let engine =
+            Engine::open(Arc::clone(&environment), media, master, Options::default()).unwrap();
+        let options = EngineOptions { growing_rows_max: 500, ..EngineOptions::default() };
+        self.vectors = Some(VectorEngine::new(engine.clone(), environment, options).unwrap());
+        self.engine = Some(engine);
+    }
+
+    async fn index(&self, settings: &IndexSettings) -> Index {
+        self.vectors.as_ref().unwrap().index(self.space, settings).await.unwrap()
+    }
+
+    async fn close(&mut self) {
+        self.vectors.take().unwrap().close().await;
+        self.engine.take().unwrap().close().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn writers_at_once_all_find_what_they_wrote_while_segments_are_sealed() {
+    let mut files = Files::new().await;
+    let settings = settings(8, Metric::Euclidean);
+    let index = files.index(&settings).await;
+    let tasks: Vec<_> = (0..16_u64)
+        .map(|task| {
+            let index = index.clone();
+            tokio::spawn(async move {
+                let mut random = SeededRandom::new(task);
+                for nth in 0..40 {
+                    let mut batch = rows(&mut random, 8, 1000, 10);
+                    for row in &mut batch {
+                        row.key = format!("{task}/{nth}/{}", row.key);
+                    }
+                    let first = batch[0].clone();
+                    index.put(batch).await.unwrap();
+                    let query =
+                        Query { vector: Some(first.vector.clone()), top: 1, ..Query::default() };
+                    let answer = index.query(query).await.unwrap();
+                    assert_eq!(answer.hits[0].distance, Some(0.0), "{task}/{nth}");
+                    let want = Want { data: true, metadata: true };
+                    let read = index.get(std::slice::from_ref(&first.key), want).await.unwrap();
+                    assert_eq!(read[0].vector, Some(first.vector));
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let rows_before = index.stats().rows;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while index.stats().sealed_segments == 0 {
+        assert!(tokio::time::Instant::now() < deadline, "nothing was sealed");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(index);
+    files.close().await;
+    files.open();
+    assert_eq!(files.index(&settings).await.stats().rows, rows_before);
+    files.close().await;
+}
+
+#[test]
+fn a_query_sees_one_state_while_everything_is_written_anew() {
+    let mut random = SeededRandom::new(3);
+    let mut subject = Subject::new(3, settings(4, Metric::Cosine), small_segments());
+    for _ in 0..10 {
+        let rows = rows(&mut random, 4, 100, 50);
+        subject.put(rows);
+        let query = Query { vector: Some(vector(&mut random, 4)), top: 1000, ..Query::default() };
+        let answer = block_on(subject.index.query(query)).unwrap();
+        assert_eq!(answer.hits.len(), subject.reference.rows.len());
+    }
+}
+
+#[test]
+fn writes_that_an_index_cannot_take_are_refused_whole() {
+    let mut random = SeededRandom::new(1);
+    let mut subject = Subject::new(1, settings(3, Metric::Euclidean), small_segments());
+    subject.put(vec![row(&mut random, 3, 10)]);
+    let good = |key: &str| NewRow {
+        key: key.into(),
+        vector: vec![1.0, 2.0, 3.0],
+        metadata: metadata(&json!({})),
+    };
+    for (bad, says) in [
+        (NewRow { vector: vec![1.0; 2], ..good("bad") }, "2 dimensions, not 3"),
+        (NewRow { vector: vec![1.0, f32::NAN, 0.0], ..good("bad") }, "not finite"),
+        (NewRow { vector: vec![1.0, f32::INFINITY, 0.0], ..good("bad") }, "not finite"),
+        (NewRow { key: String::new(), ..good("bad") }, "at least one byte"),
+        (NewRow { key: "k".repeat(1025), ..good("bad") }, "at most 1024 bytes"),
+        (good("good"), "stands twice"),
+    ] {
+        let refused = block_on(subject.index.put(vec![good("good"), bad])).unwrap_err();
+        assert!(matches!(refused, Error::Invalid(_)), "{refused}");
+        assert!(refused.to_string().contains(says), "{refused}");
+        subject.verify(&mut random).unwrap();
+    }
+}
+
+#[test]
+fn rows_of_an_owner_change_only_with_it_and_with_what_it_commits() {
+    let mut random = SeededRandom::new(2);
+    let mut subject = Subject::new(2, settings(3, Metric::Euclidean), small_segments());
+    let (owner, other) = (Owner([1; 16]), Owner([2; 16]));
+    let mut owned = row(&mut random, 3, 10);
+    owned.key = "bound".to_owned();
+    let put = |space, name: &'static str| {
+        Operation::Put(Put {
+            space,
+            name: name.into(),
+            keep: Keep::Null,
+            content: Content::Value {
+                value: Value::empty(),
+                meta: bytes::Bytes::new(),
+                stamp: Stamp::default(),
+                label: 0,
+            },
+            lock: None,
+        })
+    };
+    let space = storage_engine::ROOT_SPACE;
+    let extra = Batch { conditions: Vec::new(), operations: vec![put(space, "object")] };
+    block_on(subject.index.write_owned(owner, vec![owned.clone()], extra)).unwrap();
+    assert!(subject.engine.current(space, b"object").unwrap().is_some());
+    for sealed in [false, true] {
+        if sealed {
+            subject.index.seal().unwrap();
+        }
+        let refused = block_on(subject.index.put(vec![owned.clone()])).unwrap_err();
+        assert!(matches!(refused, Error::Conflict(_)), "{refused}");
+        let refused = block_on(subject.index.delete(vec!["bound".to_owned()])).unwrap_err();
+        assert!(matches!(refused, Error::Conflict(_)), "{refused}");
+        let refused = subject.index.write_owned(other, vec![owned.clone()], Batch::default());
+        assert!(matches!(block_on(refused).unwrap_err(), Error::Conflict(_)));
+        // Another owner's deletion leaves it.
+        let keys = vec!["bound".to_owned()];
+        block_on(subject.index.delete_owned(other, keys.clone(), Batch::default())).unwrap();
+        assert_eq!(block_on(subject.index.get(&keys, Want::default())).unwrap().len(), 1);
+    }
+    // A batch whose condition fails changes neither.
+    let remove = Operation::Remove(storage_engine::Remove {
+        space,
+        name: "object".into(),
+        which: storage_engine::Which::Null,
+        bypass: Bypass::None,
+    });
+    let absent = storage_engine::Condition {
+        space,
+        name: "object".into(),
+        test: storage_engine::Test::Absent,
+    };
+    let keys = vec!["bound".to_owned()];
+    let fails = Batch { conditions: vec![absent], operations: vec![remove] };
+    block_on(subject.index.delete_owned(owner, keys.clone(), fails)).unwrap_err();
+    assert_eq!(block_on(subject.index.get(&keys, Want::default())).unwrap().len(), 1);
+    block_on(subject.index.delete_owned(owner, keys.clone(), Batch::default())).unwrap();
+    assert_eq!(block_on(subject.index.get(&keys, Want::default())).unwrap().len(), 0);
+    subject.restart();
+    assert_eq!(block_on(subject.index.get(&keys, Want::default())).unwrap().len(), 0);
+}
+
+fn texts() -> Vec<TextField> {
+    vec![TextField { key: "text".to_owned(), language: Some(Language::English) }]
+}
+
+fn says(key: &str, text: &str, vector: [f32; 2]) -> NewRow {
+    NewRow { key: key.into(), vector: vector.into(), metadata: metadata(&json!({"text": text})) }
+}
+
+fn ask(subject: &Subject, text: &str, vector: Option<[f32; 2]>) -> Vec<String> {
+    let texts = vec![QueryText { key: "text".to_owned(), text: text.to_owned() }];
+    let query = Query { vector: vector.map(Vec::from), texts, top: 10, ..Query::default() };
+    let answer = block_on(subject.index.query(query)).unwrap();
+    answer.hits.into_iter().map(|hit| hit.key).collect()
+}
+
+#[test]
+fn texts_are_found_at_once_and_rank_alike_in_whatever_segment_they_lie() {
+    let settings = IndexSettings { text: texts(), ..settings(2, Metric::Euclidean) };
+    let mut subject = Subject::new(4, settings, small_segments());
+    subject.put(vec![
+        says("a", "a quick brown fox jumps", [0.0, 1.0]),
+        says("b", "the lazy dog sleeps and sleeps", [1.0, 0.0]),
+        says("c", "foxes and dogs", [5.0, 5.0]),
+    ]);
+    let before: Vec<Vec<String>> =
+        ["fox", "dog sleeping", "nothing of it"].map(|text| ask(&subject, text, None)).into();
+    assert_eq!(before[0].len(), 2, "{before:?}");
+    assert_eq!(before[1], ["b", "c"]);
+    assert!(before[2].is_empty());
+    assert_eq!(ask(&subject, "fox", Some([0.0, 1.0]))[0], "a", "both lists name it first");
+    subject.index.seal().unwrap();
+    subject.put(vec![says("d", "unrelated", [9.0, 9.0])]);
+    subject.delete(vec!["d".to_owned()]);
+    subject.restart();
+    let after: Vec<Vec<String>> =
+        ["fox", "dog sleeping", "nothing of it"].map(|text| ask(&subject, text, None)).into();
+    assert_eq!(before, after);
+}
+
+#[test]
+fn a_text_field_is_building_until_every_segment_has_it() {
+    let mut subject = Subject::new(5, settings(2, Metric::Euclidean), small_segments());
+    subject.put(vec![says("a", "a quick brown fox", [0.0, 1.0])]);
+    subject.index.seal().unwrap();
+    subject.put(vec![says("b", "another fox", [0.0, 2.0])]);
+    let field = &texts()[0];
+    block_on(subject.index.set_text(texts())).unwrap();
+    assert_eq!(subject.index.text_state(field), TextState::Building);
+    assert_eq!(ask(&subject, "fox", None), ["b"]);
+    subject.index.maintain().unwrap();
+    assert_eq!(subject.index.text_state(field), TextState::Active);
+    let mut found = ask(&subject, "fox", None);
+    found.sort();
+    assert_eq!(found, ["a", "b"]);
+    block_on(subject.index.set_text(Vec::new())).unwrap();
+    subject.index.maintain().unwrap();
+    let texts = vec![QueryText { key: "text".to_owned(), text: "fox".to_owned() }];
+    let query = Query { texts, top: 10, ..Query::default() };
+    assert!(matches!(block_on(subject.index.query(query)).unwrap_err(), Error::Invalid(_)));
+}
+
+#[test]
+fn what_matches_is_deleted_and_only_that() {
+    let mut random = SeededRandom::new(6);
+    let mut subject = Subject::new(6, settings(3, Metric::Euclidean), small_segments());
+    for _ in 0..8 {
+        let rows = rows(&mut random, 3, 400, 40);
+        subject.put(rows);
+    }
+    subject.index.seal().unwrap();
+    let red = filter(&json!({"color": "red"}));
+    let count = subject.reference.rows.values().filter(|row| red.matches(&row.metadata)).count();
+    assert_eq!(block_on(subject.index.delete_matching(red.clone())).unwrap(), count as u64);
+    subject.reference.rows.retain(|_, row| !red.matches(&row.metadata));
+    subject.verify(&mut random).unwrap();
+}
+
+#[test]
+fn filters_on_keys_that_are_not_filterable_are_refused() {
+    let mut random = SeededRandom::new(7);
+    let mut subject = Subject::new(7, settings(3, Metric::Euclidean), small_segments());
+    subject.put(vec![row(&mut random, 3, 10)]);
+    let query = Query {
+        vector: Some(vec![1.0; 3]),
+        top: 1,
+        filter: Some(filter(&json!({"note": "x"}))),
+        ..Query::default()
+    };
+    assert!(matches!(block_on(subject.index.query(query)).unwrap_err(), Error::Invalid(_)));
+}
+
+#[test]
+fn a_rotten_page_is_named_and_never_served() {
+    let mut random = SeededRandom::new(8);
+    let mut subject = Subject::new(8, settings(700, Metric::Euclidean), small_segments());
+    subject.put(rows(&mut random, 700, 40, 40));
+    subject.index.seal().unwrap();
+    let report = storage_engine::check(subject.media.as_ref(), &PlainMasterKey::new([7; 32]));
+    assert_eq!(report.unwrap().corruptions, []);
+    let mut named = 0;
+    for zone in subject.media.list().unwrap() {
+        // One bit of each page from the first on: some lie in vectors.
+        for page in 2..60 {
+            drop(subject.media.flip_bit(zone, page * 4096 + 100, 3));
+        }
+    }
+    for key in subject.reference.rows.keys() {
+        let want = Want { data: true, metadata: true };
+        match block_on(subject.index.get(std::slice::from_ref(key), want)) {
+            Ok(rows) => {
+                assert_eq!(rows[0].vector.as_ref(), Some(&subject.reference.rows[key].vector))
+            }
+            Err(Error::Storage(storage_engine::Error::Corrupt(_))) => named += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(named > 0, "no flipped bit met a vector");
+}

@@ -1,0 +1,172 @@
+//! How much of what is nearest is found: on clustered sets, with every kind of filter, in growing,
+//! small and large segments, after updates and deletes of half the rows, after a restart.
+
+use futures::executor::block_on;
+use serde_json::{Value, json};
+use storage_engine::media::SeededRandom;
+use vector_engine::{EngineOptions, Metric, NewRow, Plan, Query};
+use vector_engine::{Explained, Filter};
+
+use crate::reference::{filter, metadata};
+use crate::subject::{Subject, settings};
+
+const ROWS: usize = 6000;
+const TOP: usize = 10;
+const QUERIES: usize = 30;
+
+/// Vectors in clusters of unlike sizes on a few directions, as embeddings are.
+struct Clusters {
+    centres: Vec<Vec<f32>>,
+    dimension: usize,
+}
+
+impl Clusters {
+    fn new(random: &mut SeededRandom, dimension: usize) -> Self {
+        let centres = (0..40).map(|_| (0..dimension).map(|_| normal(random)).collect()).collect();
+        Self { centres, dimension }
+    }
+
+    fn draw(&self, random: &mut SeededRandom) -> (usize, Vec<f32>) {
+        let cluster = random.position(self.centres.len()).min(random.position(self.centres.len()));
+        let centre = &self.centres[cluster];
+        let vector = centre.iter().map(|mean| mean + 0.6 * normal(random)).collect();
+        (cluster, vector)
+    }
+
+    fn row(&self, random: &mut SeededRandom, number: usize) -> NewRow {
+        let (cluster, vector) = self.draw(random);
+        assert_eq!(vector.len(), self.dimension);
+        let document = json!({
+            "cluster": cluster,
+            "tenth": number % 10,
+            "hundredth": number % 100,
+            "thousandth": number % 1000,
+        });
+        NewRow { key: format!("row {number}"), vector, metadata: metadata(&document) }
+    }
+}
+
+fn normal(random: &mut SeededRandom) -> f32 {
+    let uniform =
+        |random: &mut SeededRandom| (random.below(1 << 24) as f64 + 0.5) / (1 << 24) as f64;
+    let (a, b) = (uniform(random), uniform(random));
+    ((-2.0 * a.ln()).sqrt() * (b * std::f64::consts::TAU).cos()) as f32
+}
+
+/// Recall at 10 and the share of full answers over some queries.
+fn measure(
+    subject: &Subject,
+    clusters: &Clusters,
+    random: &mut SeededRandom,
+    filter: Option<&Filter>,
+) -> (f64, f64, Vec<Plan>) {
+    let (mut found, mut wanted, mut returned, mut plans) = (0, 0, 0, Vec::new());
+    for _ in 0..QUERIES {
+        let (_, vector) = clusters.draw(random);
+        let expected = subject.reference.nearest(subject.settings.metric, &vector, filter);
+        let top = TOP.min(expected.len());
+        let query = Query {
+            vector: Some(vector),
+            top: TOP,
+            filter: filter.cloned(),
+            explain: Explained::Yes,
+            ..Query::default()
+        };
+        let answer = block_on(subject.index.query(query)).unwrap();
+        let worst = expected.get(top.wrapping_sub(1)).map_or(0.0, |(_, distance)| *distance);
+        let near = |hit: &&vector_engine::Hit| {
+            f64::from(hit.distance.unwrap()) <= worst + 1e-4 * (1.0 + worst.abs())
+        };
+        found += answer.hits.iter().filter(near).count();
+        returned += answer.hits.len();
+        wanted += top;
+        plans.extend(answer.explain.unwrap().segments.iter().map(|segment| segment.plan));
+    }
+    (found as f64 / wanted as f64, returned as f64 / wanted as f64, plans)
+}
+
+fn filters() -> Vec<(Value, &'static str)> {
+    vec![
+        (json!({"tenth": 3}), "a tenth"),
+        (json!({"hundredth": 7}), "a hundredth"),
+        (json!({"thousandth": 11}), "a thousandth"),
+        (json!({"cluster": 30}), "a cluster, mostly another than the query's"),
+        (json!({"cluster": {"$lt": 3}}), "a few clusters"),
+    ]
+}
+
+fn check(subject: &Subject, clusters: &Clusters, what: &str, plan: Plan) {
+    let mut random = SeededRandom::new(99);
+    let (recall, completeness, plans) = measure(subject, clusters, &mut random, None);
+    assert!(recall >= 0.99 && completeness == 1.0, "{what}: recall {recall}");
+    assert!(plans.contains(&plan), "{what}: {plans:?} without {plan:?}");
+    for (document, name) in filters() {
+        let filter = filter(&document);
+        let (recall, completeness, _) = measure(subject, clusters, &mut random, Some(&filter));
+        assert!(recall >= 0.999 && completeness == 1.0, "{what}, {name}: recall {recall}");
+    }
+}
+
+fn filled(dimension: usize, metric: Metric, options: EngineOptions) -> (Subject, Clusters) {
+    let mut random = SeededRandom::new(dimension as u64);
+    let clusters = Clusters::new(&mut random, dimension);
+    let mut subject = Subject::new(5, settings(dimension, metric), options);
+    subject.media.set_capacity(512 << 20);
+    let numbers: Vec<usize> = (0..ROWS).collect();
+    for batch in numbers.chunks(600) {
+        subject.put(batch.iter().map(|number| clusters.row(&mut random, *number)).collect());
+    }
+    (subject, clusters)
+}
+
+/// Half of the rows change: a quarter is written anew, a quarter goes.
+fn churn(subject: &mut Subject, clusters: &Clusters) {
+    let mut random = SeededRandom::new(4);
+    let anew: Vec<NewRow> =
+        (0..ROWS).step_by(4).map(|number| clusters.row(&mut random, number)).collect();
+    for batch in anew.chunks(500) {
+        subject.put(batch.to_vec());
+    }
+    let gone: Vec<String> = (1..ROWS).step_by(4).map(|number| format!("row {number}")).collect();
+    for batch in gone.chunks(500) {
+        subject.delete(batch.to_vec());
+    }
+}
+
+fn background_off() -> EngineOptions {
+    EngineOptions { background: false, ..EngineOptions::default() }
+}
+
+#[test]
+fn growing_rows_are_found_by_scans_of_codes() {
+    let (mut subject, clusters) = filled(96, Metric::Cosine, background_off());
+    check(&subject, &clusters, "growing", Plan::Codes);
+    churn(&mut subject, &clusters);
+    subject.restart();
+    check(&subject, &clusters, "growing, half of it changed, restarted", Plan::Codes);
+}
+
+#[test]
+fn small_sealed_segments_are_found_by_scans_of_codes() {
+    let (mut subject, clusters) = filled(64, Metric::Euclidean, background_off());
+    subject.index.seal().unwrap();
+    check(&subject, &clusters, "small", Plan::Codes);
+    churn(&mut subject, &clusters);
+    check(&subject, &clusters, "small, half of it changed", Plan::Codes);
+    subject.index.seal().unwrap();
+    subject.restart();
+    check(&subject, &clusters, "small, half of it changed, restarted", Plan::Codes);
+}
+
+#[test]
+fn large_sealed_segments_are_found_along_their_graph() {
+    let options = EngineOptions { graph_rows_min: 3000, ..background_off() };
+    let (mut subject, clusters) = filled(48, Metric::Euclidean, options);
+    subject.index.seal().unwrap();
+    check(&subject, &clusters, "large", Plan::Graph);
+    churn(&mut subject, &clusters);
+    check(&subject, &clusters, "large, half of it changed", Plan::Graph);
+    subject.index.maintain().unwrap();
+    subject.restart();
+    check(&subject, &clusters, "large, half of it changed, restarted", Plan::Graph);
+}
