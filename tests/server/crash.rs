@@ -39,8 +39,7 @@ impl Run {
     fn asked() -> Self {
         let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
         let rounds = number("LODESTORE_CRASH_ROUNDS").unwrap_or(20);
-        let seed =
-            number("LODESTORE_CRASH_SEED").unwrap_or_else(|| u64::from(std::process::id()));
+        let seed = number("LODESTORE_CRASH_SEED").unwrap_or_else(|| u64::from(std::process::id()));
         println!("LODESTORE_CRASH_SEED={seed}");
         Self { rounds, seed }
     }
