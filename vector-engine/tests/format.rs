@@ -73,8 +73,8 @@ fn media(directory: &Path) -> Arc<dyn Media> {
     Arc::new(FileMedia::open(&options).unwrap())
 }
 
-fn open(media: Arc<dyn Media>) -> (Engine, Index) {
-    let environment = Arc::new(SimEnvironment::new(7));
+fn open(seed: u64, media: Arc<dyn Media>) -> (Engine, Index) {
+    let environment = Arc::new(SimEnvironment::new(seed));
     let engine = open_engine(&environment, media);
     if engine.is_empty(SPACE).is_err() {
         assert_eq!(engine.reserve_space(), SPACE);
@@ -143,7 +143,7 @@ fn read_the_fixture(version: u16) {
         let media = media(&store);
         let report = storage_engine::check(media.as_ref(), &PlainMasterKey::new([7; 32])).unwrap();
         assert_eq!(report.corruptions, []);
-        let (engine, index) = open(media);
+        let (engine, index) = open(99, media);
         let found = verify(&engine, SPACE, &settings()).unwrap();
         assert_eq!(
             found,
@@ -166,7 +166,7 @@ fn read_the_fixture(version: u16) {
         assert_eq!(index.stats().sealed_segments, 3, "nothing was merged");
         block_on(engine.close()).unwrap();
     }
-    let (engine, index) = open(media(&store));
+    let (engine, index) = open(100, media(&store));
     let rows = |text: &str| -> Vec<String> {
         let old = |line: &&str| line.starts_with("row ") && !line.starts_with("row later ");
         text.lines().filter(old).map(str::to_owned).collect()
@@ -197,7 +197,7 @@ fn write_the_fixture() {
     let store = fixture.join("store");
     let _absent = std::fs::remove_dir_all(&fixture).is_err();
     std::fs::create_dir_all(&store).unwrap();
-    let (engine, index) = open(media(&store));
+    let (engine, index) = open(2026, media(&store));
     let mut random = SeededRandom::new(2026);
     let mut put = |numbers: std::ops::Range<u64>| {
         let rows = numbers.map(|number| row(&mut random, number)).collect();

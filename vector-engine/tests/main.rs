@@ -5,6 +5,7 @@
 
 mod behaviour;
 mod crash;
+mod damage;
 mod format;
 mod model;
 mod recall;
