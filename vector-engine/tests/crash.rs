@@ -27,7 +27,7 @@ fn nothing_acknowledged_is_lost_and_nothing_deleted_is_found_at_any_moment() {
         let mut random = SeededRandom::new(seed ^ 0xc4a5);
         let options = EngineOptions { growing_rows_max: 25, ..small_segments() };
         let mut subject = Subject::new(seed, settings(3, Metric::Euclidean), options);
-        let media = subject.media.clone();
+        let media = std::sync::Arc::clone(&subject.media);
         let first = media.changes();
         media.set_history(History::EveryChange);
         let mut steps: Vec<Step> = Vec::new();
