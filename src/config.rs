@@ -110,6 +110,8 @@ pub struct Config {
     pub body_window: Duration,
     /// Largest body of a `PutVectors`, in bytes.
     pub vector_body_bytes: usize,
+    /// Rows after which the growing segment of a vector index is sealed.
+    pub vector_growing_rows: usize,
     /// Filter of the log, in the syntax of `tracing`.
     pub log: String,
     /// Form of the log.
@@ -190,6 +192,11 @@ impl Config {
                 vector_body_bytes,
                 "a size from 1MiB to 256MiB",
             )?,
+            vector_growing_rows: read.required(
+                "vector-growing-rows",
+                vector_growing_rows,
+                "a number from 100 to 1000000",
+            )?,
             log: read.required(
                 "log",
                 filter,
@@ -212,6 +219,8 @@ const CAPACITY_BYTES_MIN: u64 = 256 * 1024 * 1024;
 const CHECKPOINT_BYTES_MIN: u64 = 1024 * 1024;
 const BACKGROUND_BYTES_PER_S_MIN: u64 = 1024 * 1024;
 const VECTOR_BODY_BYTES: std::ops::RangeInclusive<usize> = 1 << 20..=256 << 20;
+/// A seal costs a few syncs; a growing row costs its vector in memory and a read at start.
+const VECTOR_GROWING_ROWS: std::ops::RangeInclusive<usize> = 100..=1_000_000;
 const DRAIN_MAX: Duration = Duration::from_secs(600);
 const COUNT_MAX: usize = 1_000_000;
 const BODY_WINDOW_MIN: Duration = Duration::from_millis(100);
@@ -343,6 +352,10 @@ fn body_window(text: &str) -> Option<Duration> {
 fn vector_body_bytes(text: &str) -> Option<usize> {
     let bytes = usize::try_from(parse_bytes(text).ok()?).ok()?;
     VECTOR_BODY_BYTES.contains(&bytes).then_some(bytes)
+}
+
+fn vector_growing_rows(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|rows| VECTOR_GROWING_ROWS.contains(rows))
 }
 
 fn region(text: &str) -> Option<String> {

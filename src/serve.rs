@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use storage_engine::media::{Durability, FileMedia, FileMediaOptions, Media};
-use storage_engine::{Engine, Environment, MasterKey, Options, SystemEnvironment};
+use storage_engine::media::{Durability, FileMedia, FileMediaOptions, Media, OverlayMedia};
+use storage_engine::{Corruption, Engine, Environment, MasterKey, Options, SystemEnvironment};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -147,6 +147,11 @@ pub fn check(directory: &Path) -> Result<ExitCode, ServeError> {
     let media = FileMedia::open(&FileMediaOptions::new(directory)).map_err(fail)?;
     let keyring = LocalKeyring::open(directory, StoreState::Exists).map_err(ServeError::Keyring)?;
     let report = storage_engine::check(&media, &keyring).map_err(fail)?;
+    // An engine does not open on what is damaged.
+    let vectors = match report.corruptions.is_empty() {
+        true => Some(check_vectors(Arc::new(media), Arc::new(keyring)).map_err(fail)?),
+        false => None,
+    };
     let mut text = format!(
         "{} zones ({} unused), {} batches, {} records, {} versions, {} blobs, {} read\n",
         report.zones,
@@ -157,18 +162,45 @@ pub fn check(directory: &Path) -> Result<ExitCode, ServeError> {
         report.blobs,
         crate::config::format_bytes(report.bytes),
     );
-    for corruption in &report.corruptions {
-        text.push_str(&storage_engine::Error::Corrupt(corruption.clone()).to_string());
+    let corrupt =
+        |corruption: &Corruption| storage_engine::Error::Corrupt(corruption.clone()).to_string();
+    let mut findings: Vec<String> = report.corruptions.iter().map(corrupt).collect();
+    match vectors {
+        None => text.push_str("vector indexes were not looked at: mend the store first\n"),
+        Some(vectors::Verified { indexes: 0, .. }) => {}
+        Some(vectors::Verified { indexes, segments, rows, deltas, findings: found }) => {
+            text.push_str(&format!(
+                "{indexes} vector indexes, {segments} segments of {rows} rows, {deltas} writes \
+                 behind them\n"
+            ));
+            findings.extend(found);
+        }
+    }
+    for finding in &findings {
+        text.push_str(finding);
         text.push('\n');
     }
-    if report.corruptions.is_empty() {
+    if findings.is_empty() {
         text.push_str("no findings\n");
     }
     let printed = std::io::stdout().write_all(text.as_bytes());
-    match report.corruptions.len() {
+    match findings.len() {
         0 => printed.map(|()| ExitCode::SUCCESS).map_err(ServeError::System),
         count => Err(ServeError::Damaged(count)),
     }
+}
+
+/// Verifies the vector indexes of a store that verifies itself. What opening it writes is forgotten.
+fn check_vectors(
+    media: Arc<dyn Media>,
+    master: Arc<dyn MasterKey>,
+) -> storage_engine::Result<vectors::Verified> {
+    let environment: Arc<dyn Environment> = Arc::new(SystemEnvironment::new(None));
+    let media = Arc::new(OverlayMedia::new(media));
+    let options = Options { background: false, ..Options::default() };
+    let engine = Engine::open(environment, media, master, options)?;
+    let catalog = futures::executor::block_on(Catalog::open(engine.clone(), None))?;
+    vectors::verify(&engine, &catalog)
 }
 
 async fn serve(
@@ -244,8 +276,11 @@ impl Store {
             Engine::open(Arc::clone(&environment), media, master, options).map_err(fail)?;
         let catalog = Catalog::open(engine.clone(), Some(path.join("catalog"))).await;
         let catalog = catalog.map_err(fail)?;
-        let vectors =
-            VectorEngine::new(engine.clone(), Arc::clone(&environment), EngineOptions::default());
+        let options = EngineOptions {
+            growing_rows_max: config.vector_growing_rows,
+            ..EngineOptions::default()
+        };
+        let vectors = VectorEngine::new(engine.clone(), Arc::clone(&environment), options);
         let vectors = vectors.map_err(ServeError::Vectors)?;
         let store = Self { root, engine, catalog, vectors, environment, token_key, device };
         Ok((store, identities))

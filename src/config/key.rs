@@ -128,6 +128,12 @@ pub const KEYS: &[Key] = &[
         Some("20MiB"),
         "Largest body of a PutVectors; 500 vectors of 4096 dimensions take some 40MiB",
     ),
+    key(
+        "vector-growing-rows",
+        "COUNT",
+        Some("50000"),
+        "Vectors of an index that gather in memory before they are sealed as a segment",
+    ),
     key("log", "FILTER", Some("info"), "What to log, as in `warn` or `info,lodestore=debug`"),
     key("log-format", "FORM", Some("auto"), "`text`, `json`, or `auto`: text on a terminal"),
     key("drain", "DURATION", Some("10s"), "Time that requests in flight get when stopping"),

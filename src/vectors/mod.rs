@@ -31,8 +31,10 @@ mod settings;
 mod shape;
 mod tagging;
 mod token;
+mod verify;
 
 pub use error::{Failure, FieldFault, Kind};
 pub use limits::Limits;
 pub use operation::{Id, OPERATIONS, Operation};
 pub use service::{Parts, Request, Service};
+pub use verify::{Verified, verify};

@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use storage_engine::media::{
-    Durability, FileMedia, FileMediaOptions, Media, ROOT_BYTES_MAX, SECTOR_BYTES, Sector, SimMedia,
-    SimOptions,
+    Durability, FileMedia, FileMediaOptions, Media, OverlayMedia, ROOT_BYTES_MAX, SECTOR_BYTES,
+    Sector, SimMedia, SimOptions,
 };
 use storage_engine::{Epoch, Error, Missing, ZoneId};
 
@@ -71,11 +71,31 @@ impl Device for Files {
     }
 }
 
+/// Over a simulated device. It forgets when it is dropped, so it is never opened again.
+struct Overlaid(OverlayMedia);
+
+impl Overlaid {
+    fn new() -> Self {
+        Self(OverlayMedia::new(Arc::new(Simulated::new().0)))
+    }
+}
+
+impl Device for Overlaid {
+    fn media(&self) -> &dyn Media {
+        &self.0
+    }
+
+    fn reopen(&mut self) {}
+}
+
 /// Runs each check on a fresh device of every kind.
 macro_rules! contract {
     ($($check:ident,)*) => {
         mod simulated {
             $(#[test] fn $check() { super::$check(&mut super::Simulated::new()); })*
+        }
+        mod overlaid {
+            $(#[test] fn $check() { super::$check(&mut super::Overlaid::new()); })*
         }
         mod files {
             use storage_engine::media::Durability;
@@ -384,6 +404,36 @@ fn a_zone_is_written_by_many_threads(device: &mut dyn Device) {
     let mut out = [0; 8 * 4096];
     media.read(zone, 0, &mut out).unwrap();
     assert!(out.chunks(4096).zip(0u8..).all(|(piece, nth)| piece == [nth; 4096]));
+}
+
+#[test]
+fn what_lies_under_an_overlay_stays_as_it_is() {
+    let below = Arc::new(Simulated::new().0);
+    let zones = [1, 2, 3].map(ZoneId);
+    below.replace_root(EPOCH, b"below").unwrap();
+    for (zone, byte) in zones.into_iter().zip(1..) {
+        below.create(EPOCH, zone).unwrap();
+        below.write(EPOCH, zone, 0, &[sector(byte), sector(byte)]).unwrap();
+    }
+    below.seal(EPOCH, zones[2]).unwrap();
+    let before = below.counters();
+    let above = OverlayMedia::new(Arc::clone(&below) as Arc<dyn Media>);
+    above.replace_root(Epoch(2), b"above").unwrap();
+    above.write(Epoch(2), zones[0], SECTOR_BYTES, &[sector(9)]).unwrap();
+    above.seal(Epoch(2), zones[0]).unwrap();
+    above.delete(Epoch(2), zones[1]).unwrap();
+    above.create(Epoch(2), ZoneId(4)).unwrap();
+    assert!(above.write(Epoch(2), zones[2], 0, &[sector(9)]).is_err(), "it was sealed below");
+    let mut out = [0; 4];
+    above.read(zones[0], SECTOR_BYTES - 2, &mut out).unwrap();
+    assert_eq!((out, above.root().unwrap()), ([1, 1, 9, 9], Some(b"above".to_vec())));
+    assert_eq!(above.list().unwrap(), [1, 3, 4].map(ZoneId));
+    below.read(zones[0], SECTOR_BYTES - 2, &mut out).unwrap();
+    assert_eq!((out, below.root().unwrap()), ([1; 4], Some(b"below".to_vec())));
+    assert_eq!(below.list().unwrap(), zones);
+    assert!(!below.is_sealed(zones[0]).unwrap());
+    let after = below.counters();
+    assert_eq!((before.written_bytes, before.syncs), (after.written_bytes, after.syncs));
 }
 
 #[test]

@@ -5,10 +5,11 @@
 //!   conditions only, so that each acknowledged condition can be held against the store later.
 //! - `LODESTORE_CRASH_ROUNDS` sets the number of kills (20 when it is not set, thousands for the
 //!   long form), `LODESTORE_CRASH_SEED` repeats a run's choices.
-//! - Uploads of several parts and locked versions have models of their own.
+//! - Uploads of several parts, locked versions and vectors have models of their own.
 
 mod locks;
 mod uploads;
+mod vectors;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,6 +27,31 @@ const LARGE_BYTES_MAX: usize = 1_500_000;
 struct Died;
 
 type Step<T = ()> = Result<T, Died>;
+
+/// How long to go on, and what decides its choices.
+struct Run {
+    rounds: u64,
+    seed: u64,
+}
+
+impl Run {
+    /// What the environment asks for.
+    fn asked() -> Self {
+        let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+        let rounds = number("LODESTORE_CRASH_ROUNDS").unwrap_or(20);
+        let seed = number("LODESTORE_CRASH_SEED").unwrap_or_else(|| u64::from(std::process::id()));
+        println!("LODESTORE_CRASH_SEED={seed}");
+        Self { rounds, seed }
+    }
+}
+
+/// Verifies the store of a server that has stopped.
+fn check_finds_nothing(server: &Server) {
+    let data = server.data();
+    let check = server.setup().run(&["check", data.to_str().unwrap()]);
+    let words = String::from_utf8_lossy(&check.stdout).into_owned();
+    assert!(check.status.success(), "{words}{}", String::from_utf8_lossy(&check.stderr));
+}
 
 /// What a worker knows about one of its plain keys.
 #[derive(Debug, Clone, Default)]
@@ -72,10 +98,7 @@ struct Worker {
 
 #[test]
 fn acknowledged_writes_survive_kill() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let rounds = number("LODESTORE_CRASH_ROUNDS").unwrap_or(20);
-    let seed = number("LODESTORE_CRASH_SEED").unwrap_or_else(|| u64::from(std::process::id()));
-    println!("LODESTORE_CRASH_SEED={seed}");
+    let Run { rounds, seed } = Run::asked();
     let mut random = Random::new(seed);
     let mut server = Setup::new()
         .env("LODESTORE_ZONE_BYTES", "4MiB")
@@ -119,10 +142,7 @@ fn acknowledged_writes_survive_kill() {
     );
     assert!(acknowledged > rounds * 20, "{acknowledged} writes are no load");
     assert!(server.stop().success());
-    let data = server.data();
-    let check = server.setup().run(&["check", data.to_str().unwrap()]);
-    let words = String::from_utf8_lossy(&check.stdout).into_owned();
-    assert!(check.status.success(), "{words}{}", String::from_utf8_lossy(&check.stderr));
+    check_finds_nothing(&server);
 }
 
 /// Holds what all workers wrote to shared keys against the store.

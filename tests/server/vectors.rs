@@ -17,7 +17,7 @@ use crate::support::{Request, Response, shared};
 const SERVICE: &str = "s3vectors";
 
 /// A request for an operation.
-fn request(client: &Client, operation: &str, body: impl Into<Vec<u8>>) -> Request {
+pub fn request(client: &Client, operation: &str, body: impl Into<Vec<u8>>) -> Request {
     let request = client.request("POST", &format!("/{operation}")).signed_for(SERVICE);
     request.header("content-type", "application/json").body(body)
 }
@@ -30,7 +30,7 @@ fn call(client: &Client, operation: &str, body: &Value) -> Response {
 
 /// Asks for an operation and insists on success.
 #[track_caller]
-fn ok(client: &Client, operation: &str, body: &Value) -> Value {
+pub fn ok(client: &Client, operation: &str, body: &Value) -> Value {
     call(client, operation, body).expect(200).with("content-type", "application/json").json()
 }
 
@@ -58,17 +58,31 @@ fn bucket(purpose: &str) -> (Client, String) {
 /// An index of a vector bucket: its ARN.
 #[track_caller]
 fn index(client: &Client, bucket: &str, name: &str, dimension: usize, metric: &str) -> String {
-    let new = json!({
+    index_with(client, bucket, name, dimension, metric, &json!({}))
+}
+
+/// An index with more members of its request.
+#[track_caller]
+pub fn index_with(
+    client: &Client,
+    bucket: &str,
+    name: &str,
+    dimension: usize,
+    metric: &str,
+    more: &Value,
+) -> String {
+    let mut new = json!({
         "vectorBucketName": bucket, "indexName": name, "dataType": "float32",
         "dimension": dimension, "distanceMetric": metric,
     });
+    new.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let made = ok(client, "CreateIndex", &new);
     made["indexArn"].as_str().unwrap().to_owned()
 }
 
 /// All items of a list, page by page.
 #[track_caller]
-fn pages(client: &Client, operation: &str, body: &Value, items: &str) -> (Vec<Value>, usize) {
+pub fn pages(client: &Client, operation: &str, body: &Value, items: &str) -> (Vec<Value>, usize) {
     let mut body = body.clone();
     let (mut all, mut count) = (Vec::new(), 0);
     loop {

@@ -272,7 +272,8 @@ impl FirstPass<'_> {
     }
 }
 
-fn put_row(
+/// Appends row `number` as it lies in its pages, with the gap behind it.
+pub(crate) fn put_row(
     out: &mut BytesMut,
     layout: &Layout,
     number: u32,

@@ -12,6 +12,8 @@
 //! | 16 | u32 keys |
 //! | 20 | per key, ascending by name: u64 offset of its section (see [`section`]), which ends where the next begins |
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use roaring::RoaringBitmap;
 
@@ -91,6 +93,20 @@ impl Columns {
     pub fn estimate(&self, filter: &Filter, rows: u32) -> Result<u64> {
         self.check_rows(rows)?;
         evaluate::estimate(self, &filter.root, u64::from(rows))
+    }
+
+    /// Goes through all of it; for each key the number of rows that have it.
+    pub(crate) fn walk(&self) -> Result<BTreeMap<String, u64>> {
+        let mut keys = BTreeMap::new();
+        for key in 0..self.keys {
+            let section = self.section_at(key)?;
+            let name = std::str::from_utf8(section.name()).map_err(|_| corrupt("name of a key"))?;
+            if keys.last_key_value().is_some_and(|(last, _): (&String, _)| last.as_str() >= name) {
+                return Err(corrupt("order of keys"));
+            }
+            keys.insert(name.to_owned(), section.walk()?);
+        }
+        Ok(keys)
     }
 
     fn check_rows(&self, rows: u32) -> Result<()> {

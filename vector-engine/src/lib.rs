@@ -28,6 +28,8 @@ mod error;
 mod fetch;
 mod filter;
 mod fuse;
+#[cfg(test)]
+mod golden;
 pub mod graph;
 mod index;
 pub mod kernel;
@@ -54,6 +56,7 @@ mod store;
 pub mod text;
 mod text_search;
 mod upkeep;
+mod verify;
 mod wait;
 
 pub use cache::CacheStats;
@@ -73,3 +76,4 @@ pub use text::{
     Analyzer, FoundTerms, Language, Scope, TextBuilder, TextIndex, TextMatch, TextPart, TextQuery,
     TextStatistics, Weights,
 };
+pub use verify::{Verified, decode_record, verify};

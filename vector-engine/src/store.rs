@@ -41,6 +41,43 @@ pub(crate) enum Part {
     Text(String),
 }
 
+/// What a record of an index is, by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RecordKind {
+    Manifest,
+    Delta(DeltaNumber),
+    Part(SegmentId, Part),
+    Dead(SegmentId),
+}
+
+impl RecordKind {
+    /// Reads a name; none when it means nothing.
+    pub(crate) fn of(name: &[u8]) -> Option<Self> {
+        let (kind, rest) = name.split_first()?;
+        if *kind == b'm' {
+            return rest.is_empty().then_some(Self::Manifest);
+        }
+        let (number, rest) = rest.split_first_chunk()?;
+        let number = u64::from_be_bytes(*number);
+        match (kind, rest) {
+            (b'd', []) => Some(Self::Delta(DeltaNumber(number))),
+            (b'x', []) => Some(Self::Dead(SegmentId(number))),
+            (b's', [part, rest @ ..]) => {
+                let part = match (part, rest) {
+                    (b'r', []) => Part::Resident,
+                    (b'v', []) => Part::Vectors,
+                    (b'p', []) => Part::Properties,
+                    (b'f', []) => Part::Columns,
+                    (b't', field) => Part::Text(std::str::from_utf8(field).ok()?.to_owned()),
+                    _ => return None,
+                };
+                Some(Self::Part(SegmentId(number), part))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// The keyspace of one index. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
@@ -167,4 +204,34 @@ impl Store {
 
 fn missing(segment: SegmentId, part: &Part) -> Error {
     Error::Corrupt(format!("segment {}: its {part:?} is missing", segment.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_made() {
+        let (delta, segment) = (DeltaNumber(0x0102), SegmentId(7));
+        let text = Part::Text("en/title".to_owned());
+        let named = [
+            (manifest_name(), RecordKind::Manifest),
+            (delta_name(delta), RecordKind::Delta(delta)),
+            (dead_name(segment), RecordKind::Dead(segment)),
+            (part_name(segment, &Part::Resident), RecordKind::Part(segment, Part::Resident)),
+            (part_name(segment, &Part::Vectors), RecordKind::Part(segment, Part::Vectors)),
+            (part_name(segment, &Part::Properties), RecordKind::Part(segment, Part::Properties)),
+            (part_name(segment, &Part::Columns), RecordKind::Part(segment, Part::Columns)),
+            (part_name(segment, &text), RecordKind::Part(segment, text)),
+        ];
+        for (name, kind) in named {
+            assert_eq!(RecordKind::of(&name), Some(kind), "{name:?}");
+        }
+        for wrong in [&b""[..], b"mm", b"d", b"d1234567", b"d123456789", b"s12345678", b"z12345678"]
+        {
+            assert_eq!(RecordKind::of(wrong), None, "{wrong:?}");
+        }
+        assert_eq!(delta_name(delta)[..], *b"d\0\0\0\0\0\0\x01\x02");
+        assert_eq!(part_name(segment, &Part::Vectors)[..], *b"s\0\0\0\0\0\0\0\x07v");
+    }
 }

@@ -5,6 +5,8 @@
 
 mod behaviour;
 mod crash;
+mod damage;
+mod format;
 mod model;
 mod recall;
 mod reference;

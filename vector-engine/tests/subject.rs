@@ -8,7 +8,7 @@ use serde_json::json;
 use storage_engine::media::{Media, SeededRandom, SimEnvironment, SimMedia, SimOptions, Survival};
 use storage_engine::{Batch, Engine, Environment, Operation, Options, PlainMasterKey, SpaceId};
 use vector_engine::{
-    EngineOptions, Index, IndexSettings, List, Metric, NewRow, Query, VectorEngine, Want,
+    EngineOptions, Index, IndexSettings, List, Metric, NewRow, Query, VectorEngine, Want, verify,
 };
 
 use crate::reference::{Reference, ReferenceRow, filter, metadata};
@@ -39,14 +39,13 @@ pub(crate) fn sim_options(seed: u64) -> SimOptions {
     SimOptions { seed, zone_bytes: ZONE_BYTES, ..SimOptions::default() }
 }
 
-pub(crate) fn open_engine(environment: &Arc<SimEnvironment>, media: &Arc<SimMedia>) -> Engine {
+pub(crate) fn open_engine(environment: &Arc<SimEnvironment>, media: Arc<dyn Media>) -> Engine {
     let environment = Arc::clone(environment) as Arc<dyn Environment>;
-    let media = Arc::clone(media) as Arc<dyn Media>;
     let options = Options { background: false, ..Options::default() };
     Engine::open(environment, media, Arc::new(PlainMasterKey::new([7; 32])), options).unwrap()
 }
 
-fn open_index(
+pub(crate) fn open_index(
     environment: &Arc<SimEnvironment>,
     engine: &Engine,
     options: &EngineOptions,
@@ -62,7 +61,7 @@ impl Subject {
     pub(crate) fn new(seed: u64, settings: IndexSettings, options: EngineOptions) -> Self {
         let environment = Arc::new(SimEnvironment::new(seed));
         let media = Arc::new(SimMedia::new(&sim_options(seed)));
-        let engine = open_engine(&environment, &media);
+        let engine = open_engine(&environment, Arc::clone(&media) as Arc<dyn Media>);
         let space = engine.reserve_space();
         let operations = vec![Operation::CreateSpace(space)];
         block_on(engine.commit(Batch { conditions: Vec::new(), operations })).unwrap();
@@ -75,7 +74,7 @@ impl Subject {
     pub(crate) fn resumed(&self, seed: u64, media: SimMedia, reference: Reference) -> Self {
         let environment = Arc::new(SimEnvironment::new(seed));
         let media = Arc::new(media);
-        let engine = open_engine(&environment, &media);
+        let engine = open_engine(&environment, Arc::clone(&media) as Arc<dyn Media>);
         let (settings, options, space) = (self.settings.clone(), self.options.clone(), self.space);
         let index = open_index(&environment, &engine, &options, space, &settings);
         Self { environment, media, engine, index, settings, space, reference, options }
@@ -109,6 +108,10 @@ impl Subject {
 
     /// Compares all that can be asked; what differs is the error.
     pub(crate) fn verify(&self, random: &mut SeededRandom) -> Result<(), String> {
+        let found = verify(&self.engine, self.space, &self.settings).map_err(|e| e.to_string())?;
+        if let Some(finding) = found.findings.first() {
+            return Err(finding.clone());
+        }
         self.verify_listing()?;
         self.verify_get()?;
         for round in 0..3 {

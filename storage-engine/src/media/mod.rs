@@ -15,10 +15,11 @@
 //! - `delete` is durable before the zone's space is handed out again.
 //! - `replace_root` is atomic and durable on return, and raises the epoch.
 //!
-//! A local directory ([`FileMedia`]) and the simulator ([`SimMedia`]) implement it; a shared store
-//! can (names are `(epoch, zone)`, creation is exclusive, nothing needs rename).
+//! A local directory ([`FileMedia`]), the simulator ([`SimMedia`]) and a view whose changes are
+//! forgotten ([`OverlayMedia`]) implement it; a shared store can (names are `(epoch, zone)`, creation is exclusive, nothing needs rename).
 
 mod file;
+mod overlay;
 mod sim;
 
 use crate::error::{Error, Result};
@@ -26,6 +27,7 @@ use crate::id::{Epoch, ZoneId};
 use crate::limits::{ZONE_BYTES_MAX, ZONE_BYTES_MIN};
 
 pub use file::{Durability, FileMedia, FileMediaOptions, Probe, ROOT_BYTES_MAX, WriteCache};
+pub use overlay::{OVERLAY_BYTES_MAX, OverlayMedia};
 pub use sim::{
     CrashPoint, Fault, History, Operation, SeededRandom, SimEnvironment, SimMedia, SimOptions,
     Survival, Target,

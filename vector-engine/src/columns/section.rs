@@ -16,6 +16,7 @@ use std::cmp::Ordering;
 
 use super::corrupt;
 use super::postings::{self, Postings, Union};
+use super::term;
 use crate::Result;
 use crate::metadata::varint::{self, Reader};
 
@@ -226,6 +227,34 @@ impl<'a> Section<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Goes through every value; the number of rows that have the key.
+    pub(super) fn walk(&self) -> Result<u64> {
+        let mut present = None;
+        let mut before = 0_u64;
+        let mut last: Option<Vec<u8>> = None;
+        for block in 0..self.block_count {
+            if self.block(block).is_none_or(|(_, rows)| rows != before) {
+                return Err(corrupt("rows before a block"));
+            }
+            let mut values = self.values(block)?;
+            while let Some(postings) = values.next()? {
+                if last.as_ref().is_some_and(|last| *last >= values.term) {
+                    return Err(corrupt("order of values"));
+                }
+                if last.is_none() && values.term == term::PRESENT {
+                    present = Some(postings.count);
+                }
+                last = Some(values.term.clone());
+                postings.add_to(&mut Union::new(self.rows))?;
+                before = before.saturating_add(postings.count);
+            }
+            if let Some((_, bitmap)) = self.span(block)? {
+                postings::read_bitmap(&mut Reader::new(bitmap), self.rows)?;
+            }
+        }
+        present.ok_or_else(|| corrupt("rows of a key"))
     }
 
     fn values(&self, block: usize) -> Result<Values<'a>> {

@@ -111,6 +111,25 @@ impl TextIndex {
         Ok(FoundTerms::new(self, terms))
     }
 
+    /// Goes through every term and its rows. What another release's analyzer made is left: it is
+    /// built anew.
+    pub(crate) fn walk(&self) -> Result<()> {
+        if !self.is_current() {
+            return Ok(());
+        }
+        let rows: Vec<u32> = (0..self.rows()).collect();
+        let again = Self::merge(&[super::TextPart { index: self, rows: &rows }])?;
+        match again.statistics == self.statistics && again.terms == self.terms {
+            true => Ok(()),
+            false => Err(Error::Corrupt("text index: counts in its header".to_owned())),
+        }
+    }
+
+    /// Rows that have a length.
+    pub(crate) fn rows(&self) -> u32 {
+        (self.lengths.len() / usize::from(self.length_bytes).max(1)) as u32
+    }
+
     /// Its terms.
     pub(super) fn dictionary(&self) -> Dictionary<'_> {
         Dictionary { terms: self.terms, places: &self.places, blocks: &self.dictionary }

@@ -1,0 +1,87 @@
+//! What a right checksum hides is found: records that are whole and say what is not so.
+
+use bytes::Bytes;
+use futures::executor::block_on;
+use storage_engine::media::SeededRandom;
+use storage_engine::{
+    Batch, Bypass, Content, Keep, Operation, Placement, Put, Remove, Stamp, Which,
+};
+use vector_engine::{IndexSettings, Metric, TextField, verify};
+
+use crate::subject::{Subject, rows, settings, small_segments};
+
+fn name(kind: u8, number: u64, rest: &str) -> Bytes {
+    [&[kind][..], &number.to_be_bytes(), rest.as_bytes()].concat().into()
+}
+
+fn read(subject: &Subject, name: &Bytes) -> Option<Bytes> {
+    let entry = subject.engine.current(subject.space, name).unwrap()?;
+    let record = block_on(subject.engine.load(subject.space, name, &entry)).unwrap();
+    Some(block_on(record.read(0..u64::MAX).collect()).unwrap())
+}
+
+/// Puts a value under a name, or removes what is there.
+fn write(subject: &Subject, name: &Bytes, value: Option<Bytes>) {
+    let (space, name) = (subject.space, name.clone());
+    let operation = match value {
+        None => Operation::Remove(Remove { space, name, which: Which::Null, bypass: Bypass::None }),
+        Some(bytes) => {
+            let len = Some(bytes.len() as u64);
+            let mut writer = subject.engine.writer(space, Placement::Auto, len).unwrap();
+            block_on(writer.write(bytes)).unwrap();
+            let value = block_on(writer.finish()).unwrap();
+            let (meta, stamp) = (Bytes::new(), Stamp::default());
+            let content = Content::Value { value, meta, stamp, label: 0 };
+            Operation::Put(Put { space, name, keep: Keep::Null, content, lock: None })
+        }
+    };
+    let batch = Batch { conditions: Vec::new(), operations: vec![operation] };
+    block_on(subject.engine.commit(batch)).unwrap();
+}
+
+#[test]
+fn every_record_that_does_not_fit_the_others_is_named() {
+    let mut random = SeededRandom::new(11);
+    let text = vec![TextField { key: "color".to_owned(), language: None }];
+    let settings = IndexSettings { text, ..settings(3, Metric::Euclidean) };
+    let mut subject = Subject::new(11, settings, small_segments());
+    for count in [40, 30] {
+        subject.put(rows(&mut random, 3, 100_000, count));
+        subject.index.seal().unwrap();
+    }
+    subject.put(rows(&mut random, 3, 100_000, 5));
+    let verified = || verify(&subject.engine, subject.space, &subject.settings).unwrap();
+    let whole = verified();
+    assert_eq!((whole.segments, whole.rows, whole.deltas), (2, 70, 1));
+    assert_eq!(whole.findings, [""; 0]);
+    let part = |segment, part: &str| name(b's', segment, part);
+    let garbage = || Some(Bytes::from_static(b"garbage"));
+    let other = |part: &str| read(&subject, &name(b's', 2, part));
+    let far = {
+        let mut bytes = Vec::new();
+        roaring::RoaringBitmap::from([1000]).serialize_into(&mut bytes).unwrap();
+        Some(Bytes::from(bytes))
+    };
+    for (what, value, finding) in [
+        (Bytes::from_static(b"m"), garbage(), "manifest"),
+        (Bytes::from_static(b"m"), None, "no manifest"),
+        (Bytes::from_static(b"z"), garbage(), "has the name"),
+        (name(b'd', 99, ""), garbage(), "delta"),
+        (name(b'x', 1, ""), garbage(), "dead rows"),
+        (name(b'x', 1, ""), far, "behind its last row"),
+        (name(b'x', 77, ""), garbage(), "of no segment"),
+        (part(77, "f"), garbage(), "of no segment"),
+        (part(1, "f"), None, "missing"),
+        (part(1, "f"), garbage(), "columns"),
+        (part(1, "f"), other("f"), "its columns count"),
+        (part(1, "r"), other("r"), "bytes of properties"),
+        (part(1, "t-/color"), garbage(), "text index"),
+    ] {
+        let before = read(&subject, &what);
+        write(&subject, &what, value);
+        let found = verified().findings;
+        assert!(found.iter().any(|found| found.contains(finding)), "{what:?}: {found:?}");
+        write(&subject, &what, before);
+        assert_eq!(verified(), whole, "after {what:?}");
+    }
+}
