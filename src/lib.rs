@@ -14,6 +14,7 @@ pub mod credentials;
 pub mod data_directory;
 pub mod descriptors;
 pub mod healthcheck;
+pub mod http_client;
 pub mod iam;
 pub mod keys;
 pub mod logging;

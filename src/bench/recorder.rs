@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::client::Failure;
 use super::histogram::Histogram;
+use crate::http_client::Failure;
 
 /// Errors kept word for word.
 const SAMPLES_MAX: usize = 5;
