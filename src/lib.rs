@@ -25,3 +25,4 @@ mod secret_file;
 pub mod serve;
 pub mod server;
 pub mod vectors;
+pub mod vectors_client;
