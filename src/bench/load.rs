@@ -109,7 +109,10 @@ impl Load {
         made.map_err(|failure| {
             let Plan { target, bucket_path, .. } = &*self.plan;
             let bucket = bucket_path.trim_start_matches('/');
-            BenchError::new(format!("bucket `{bucket}` at {}: {failure}", target.endpoint.authority))
+            BenchError::new(format!(
+                "bucket `{bucket}` at {}: {failure}",
+                target.endpoint.authority
+            ))
         })
     }
 

@@ -51,7 +51,11 @@ impl Worker {
         };
         match self.send(Method::PUT, &plan.bucket_path, body).await {
             // Someone else made it meanwhile.
-            Err(Failure::Status(409, Refusal { code, .. })) if code == "BucketAlreadyOwnedByYou" => Ok(()),
+            Err(Failure::Status(409, Refusal { code, .. }))
+                if code == "BucketAlreadyOwnedByYou" =>
+            {
+                Ok(())
+            }
             other => other.map(drop),
         }
     }
@@ -164,7 +168,10 @@ impl Worker {
         let end = self.post(&path, &query, Body::Document(document)).await?;
         // A completion can fail after its status was sent.
         if let Some(code) = element(&end.text(), "Code") {
-            return Err(Failure::Status(200, Refusal { code: code.to_owned(), ..Refusal::default() }));
+            return Err(Failure::Status(
+                200,
+                Refusal { code: code.to_owned(), ..Refusal::default() },
+            ));
         }
         Ok(Done { bytes: plan.size, entries: None })
     }

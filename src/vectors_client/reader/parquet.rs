@@ -65,8 +65,8 @@ impl Parquet {
         let mut metadata = Map::new();
         for (name, field) in fields {
             if self.columns.vector == name {
-                row.vector = vector_of(&field)
-                    .ok_or(format!("column `{name}` is no list of numbers"))?;
+                row.vector =
+                    vector_of(&field).ok_or(format!("column `{name}` is no list of numbers"))?;
             }
             if self.columns.key.as_ref() == Some(&name) {
                 row.key = Some(key_of(&field).ok_or(format!("column `{name}` is no key"))?);

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use parquet::basic::Compression;
-use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, FloatType, Int64Type};
-use parquet::file::properties::WriterProperties;
-use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::parser::parse_message_type;
+use ::parquet::basic::Compression;
+use ::parquet::data_type::{ByteArray, ByteArrayType, DoubleType, FloatType, Int64Type};
+use ::parquet::file::properties::WriterProperties;
+use ::parquet::file::writer::SerializedFileWriter;
+use ::parquet::schema::parser::parse_message_type;
 
 use super::*;
 use crate::cli::{Action, Cli};
@@ -229,7 +229,11 @@ fn keys_and_metadata_come_from_a_file_beside() {
             None,
         ),
         ("{}\n", &["p-0 [1.0]"], Some("row 1: beside.jsonl line 1: it has fewer rows")),
-        ("{}\n{}\n{}", &["p-0 [1.0]", "p-1 [2.0]"], Some("row 2: beside.jsonl line 3: it has more")),
+        (
+            "{}\n{}\n{}",
+            &["p-0 [1.0]", "p-1 [2.0]"],
+            Some("row 2: beside.jsonl line 3: it has more"),
+        ),
         ("{\"n\":1}\n", &[], Some("row 0: beside.jsonl line 1: unknown field `n`")),
     ] {
         let beside = files.write("beside.jsonl", lines);
@@ -322,12 +326,12 @@ fn columns_of_parquet_become_rows() {
             &["7 [0.1, 2.0] {\"id\":7,\"name\":\"seven\"}", "-8 [3.0, 4.0] {\"id\":-8}"],
             None,
         ),
+        (&["--key-column", "name"], &["seven [0.1, 2.0]"], Some("row 1: column `name` is no key")),
         (
-            &["--key-column", "name"],
-            &["seven [0.1, 2.0]"],
-            Some("row 1: column `name` is no key"),
+            &["--key-column", "key"],
+            &[],
+            Some("no column `key`; there are: id, name, raw, embedding"),
         ),
-        (&["--key-column", "key"], &[], Some("no column `key`; there are: id, name, raw, embedding")),
         (&["--metadata-columns", "raw"], &[], Some("row 0: column `raw` is no text, number,")),
         (&["--vector-column", "id"], &[], Some("row 0: column `id` is no list of numbers")),
     ] {
