@@ -136,9 +136,9 @@ mod tests {
         assert_eq!(sizes(&rows, 500, 1000), [5]);
         assert_eq!(sizes(&rows, 5, 1000), [5]);
         assert_eq!(sizes(&rows, 2, 1000), [2, 2, 1]);
-        // An item takes 38 bytes, what is around it 31.
-        assert_eq!(sizes(&rows, 500, 31 + 2 * 38 + 1), [2, 2, 1]);
-        assert_eq!(sizes(&rows, 500, 31 + 2 * 38), [1, 1, 1, 1, 1]);
+        // An item takes 36 bytes, what is around them 30.
+        assert_eq!(sizes(&rows, 500, 30 + 2 * 36 + 1), [2, 2, 1]);
+        assert_eq!(sizes(&rows, 500, 30 + 2 * 36), [1, 1, 1, 1, 1]);
         assert_eq!(sizes(&["a", "b", "a", "a", "c"], 500, 1000), [2, 1, 2]);
         assert_eq!(sizes(&[], 500, 1000), [0; 0]);
     }
@@ -147,6 +147,6 @@ mod tests {
     fn a_row_that_fits_in_no_body_is_refused() {
         let mut packer = Packer::with_bytes_max(&json!({ "indexName": "i" }), 5, 60);
         let row = Row { key: "a".to_owned(), vector: vec![1.0], metadata: None };
-        assert_eq!(packer.push(0, &row).unwrap_err(), "it takes 69 bytes as a request; at most 60");
+        assert_eq!(packer.push(0, &row).unwrap_err(), "it takes 66 bytes as a request; at most 60");
     }
 }
