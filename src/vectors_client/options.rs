@@ -54,7 +54,7 @@ pub struct IndexOptions {
 /// Options of `lodestore vectors import`.
 #[derive(Debug, Args)]
 pub struct ImportOptions {
-    /// File to read; `-`: standard input, of any format but Parquet
+    /// File to read; `-`: standard input
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// The index to put rows into.
@@ -81,15 +81,6 @@ pub struct ImportOptions {
     /// Rows without a key are named by this and their number, counted from 0
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub key_prefix: String,
-    /// parquet: column of the keys, text or whole numbers [default: rows are numbered]
-    #[arg(long, value_name = "COLUMN")]
-    pub key_column: Option<String>,
-    /// parquet: column of the vectors, lists of numbers
-    #[arg(long, value_name = "COLUMN", default_value = "vector")]
-    pub vector_column: String,
-    /// parquet: columns that become metadata
-    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
-    pub metadata_columns: Vec<String>,
     /// Rows of a request
     #[arg(long, value_name = "ROWS", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub batch: u32,
@@ -161,8 +152,6 @@ pub enum ImportFormat {
     Npy,
     /// Vectors of f32, each behind its length
     Fvecs,
-    /// Parquet, plain or compressed with Snappy
-    Parquet,
 }
 
 /// Formats that can be exported.

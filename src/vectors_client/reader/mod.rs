@@ -8,7 +8,6 @@ mod fvecs;
 mod jsonl;
 mod lines;
 mod npy;
-mod parquet;
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -20,7 +19,6 @@ use self::companion::Companion;
 use self::fvecs::Fvecs;
 use self::jsonl::Jsonl;
 use self::npy::Npy;
-use self::parquet::Parquet;
 use super::VectorsError;
 use super::options::{ImportFormat, ImportOptions};
 use super::row::Row;
@@ -82,10 +80,6 @@ impl Source {
             Some(format) => format,
             None => format_of(&options.file)?,
         };
-        let columns = options.key_column.is_some() || !options.metadata_columns.is_empty();
-        if columns && format != ImportFormat::Parquet {
-            return Err(VectorsError::new("columns are of Parquet files"));
-        }
         let keyless = matches!(format, ImportFormat::Npy | ImportFormat::Fvecs);
         if options.metadata.is_some() && !keyless {
             return Err(VectorsError::new("--metadata goes with npy and fvecs"));
@@ -96,15 +90,6 @@ impl Source {
             ImportFormat::Jsonl => Box::new(Jsonl::new(input(&options.file)?)),
             ImportFormat::Npy => Box::new(Npy::open(input(&options.file)?).map_err(refused)?),
             ImportFormat::Fvecs => Box::new(Fvecs::new(input(&options.file)?)),
-            ImportFormat::Parquet => {
-                let columns = parquet::Columns {
-                    key: options.key_column.clone(),
-                    vector: options.vector_column.clone(),
-                    metadata: options.metadata_columns.clone(),
-                };
-                let file = open(&options.file)?;
-                Box::new(Parquet::open(file, columns).map_err(refused)?)
-            }
         };
         let companion = match &options.metadata {
             None => None,
@@ -194,9 +179,8 @@ fn format_of(path: &Path) -> Result<ImportFormat, VectorsError> {
         "jsonl" | "ndjson" => Ok(ImportFormat::Jsonl),
         "npy" => Ok(ImportFormat::Npy),
         "fvecs" => Ok(ImportFormat::Fvecs),
-        "parquet" => Ok(ImportFormat::Parquet),
         _ => {
-            let why = "its name says no format; give --format jsonl, npy, fvecs or parquet";
+            let why = "its name says no format; give --format jsonl, npy or fvecs";
             Err(VectorsError::new(format!("{}: {why}", path.display())))
         }
     }

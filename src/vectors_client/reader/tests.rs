@@ -1,13 +1,6 @@
 //! Files of every format, whole and broken.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-
-use ::parquet::basic::Compression;
-use ::parquet::data_type::{ByteArray, ByteArrayType, DoubleType, FloatType, Int64Type};
-use ::parquet::file::properties::WriterProperties;
-use ::parquet::file::writer::SerializedFileWriter;
-use ::parquet::schema::parser::parse_message_type;
 
 use super::*;
 use crate::cli::{Action, Cli};
@@ -254,9 +247,7 @@ fn reading_may_begin_at_any_row() {
     files.write("a.fvecs", fvecs(&[&[0.0], &[1.0], &[2.0]]));
     files.write("a.npy", npy("'<f4'", "False", "(3, 1)", &singles(&[0.0, 1.0, 2.0])));
     files.write("a.jsonl", "{\"vector\":[0]}\n\n{\"vector\":[1]}\n{\"vector\":[2]}");
-    let columns = "message m { REQUIRED GROUP vector (LIST) { REPEATED GROUP list { REQUIRED FLOAT element; } } }";
-    write_floats(&files.0.path().join("a.parquet"), columns, &[&[0.0], &[1.0, 2.0]]);
-    for name in ["a.fvecs", "a.npy", "a.jsonl", "a.parquet"] {
+    for name in ["a.fvecs", "a.npy", "a.jsonl"] {
         for from in 0..=3_u64 {
             let (rows, fault) = files.read(name, &["--from-row", &from.to_string()]);
             let right: Vec<String> = (from..3).map(|row| format!("{row} [{row}.0]")).collect();
@@ -264,101 +255,6 @@ fn reading_may_begin_at_any_row() {
         }
         let (_, fault) = files.read(name, &["--from-row", "4"]);
         assert!(fault.unwrap().contains("row 4 is not there: it has 3 rows"), "{name}");
-    }
-}
-
-/// A file with one column of lists, each of one number, and a row group of each slice.
-fn write_floats(path: &std::path::Path, schema: &str, groups: &[&[f32]]) {
-    let schema = Arc::new(parse_message_type(schema).unwrap());
-    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-    let file = File::create(path).unwrap();
-    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties)).unwrap();
-    for floats in groups {
-        let mut group = writer.next_row_group().unwrap();
-        let mut column = group.next_column().unwrap().unwrap();
-        let levels = vec![1; floats.len()];
-        let starts = vec![0; floats.len()];
-        let typed = column.typed::<FloatType>();
-        typed.write_batch(floats, Some(&levels), Some(&starts)).unwrap();
-        column.close().unwrap();
-        group.close().unwrap();
-    }
-    writer.close().unwrap();
-}
-
-/// Two rows: `id` is a number, `name` a text or nothing, `embedding` two doubles.
-fn parquet_file(path: &std::path::Path) {
-    let schema = "message m {
-        REQUIRED INT64 id; OPTIONAL BYTE_ARRAY name (UTF8); OPTIONAL BYTE_ARRAY raw;
-        OPTIONAL GROUP embedding (LIST) { REPEATED GROUP list { OPTIONAL DOUBLE element; } } }";
-    let schema = Arc::new(parse_message_type(schema).unwrap());
-    let file = File::create(path).unwrap();
-    let properties = Arc::new(WriterProperties::builder().build());
-    let mut writer = SerializedFileWriter::new(file, schema, properties).unwrap();
-    let mut group = writer.next_row_group().unwrap();
-    let mut ids = group.next_column().unwrap().unwrap();
-    ids.typed::<Int64Type>().write_batch(&[7, -8], None, None).unwrap();
-    ids.close().unwrap();
-    for levels in [[1, 0], [1, 1]] {
-        let mut texts = group.next_column().unwrap().unwrap();
-        let words = [ByteArray::from("seven"), ByteArray::from("eight")];
-        let count = levels.iter().filter(|level| **level == 1).count();
-        texts.typed::<ByteArrayType>().write_batch(&words[..count], Some(&levels), None).unwrap();
-        texts.close().unwrap();
-    }
-    let mut vectors = group.next_column().unwrap().unwrap();
-    let doubles = vectors.typed::<DoubleType>();
-    doubles.write_batch(&[0.1, 2.0, 3.0, 4.0], Some(&[3; 4]), Some(&[0, 1, 0, 1])).unwrap();
-    vectors.close().unwrap();
-    group.close().unwrap();
-    writer.close().unwrap();
-}
-
-#[test]
-fn columns_of_parquet_become_rows() {
-    let files = Files::new();
-    parquet_file(&files.0.path().join("a.parquet"));
-    let vector = ["--vector-column", "embedding"];
-    for (flags, rows, fault) in [
-        (&[][..], &["0 [0.1, 2.0]", "1 [3.0, 4.0]"][..], None),
-        (
-            &["--key-column", "id", "--metadata-columns", "name,id"],
-            &["7 [0.1, 2.0] {\"id\":7,\"name\":\"seven\"}", "-8 [3.0, 4.0] {\"id\":-8}"],
-            None,
-        ),
-        (&["--key-column", "name"], &["seven [0.1, 2.0]"], Some("row 1: column `name` is no key")),
-        (
-            &["--key-column", "key"],
-            &[],
-            Some("no column `key`; there are: id, name, raw, embedding"),
-        ),
-        (&["--metadata-columns", "raw"], &[], Some("row 0: column `raw` is no text, number,")),
-        (&["--vector-column", "id"], &[], Some("row 0: column `id` is no list of numbers")),
-    ] {
-        let flags = match flags.first() {
-            Some(&"--vector-column") => flags.to_vec(),
-            _ => [&vector, flags].concat(),
-        };
-        let (read, said) = files.read("a.parquet", &flags);
-        assert_eq!(read, rows, "{said:?}");
-        match (fault, said) {
-            (None, None) => {}
-            (Some(part), Some(said)) => assert!(said.contains(part), "{said}"),
-            (fault, said) => panic!("{fault:?} {said:?}"),
-        }
-    }
-}
-
-#[test]
-fn what_is_no_parquet_is_refused() {
-    let files = Files::new();
-    let path = files.0.path().join("a.parquet");
-    parquet_file(&path);
-    let whole = std::fs::read(&path).unwrap();
-    for bytes in [&[][..], b"PAR1", b"PAR1PAR1PAR1", &whole[..whole.len() / 2], &whole[1..]] {
-        files.write("b.parquet", bytes);
-        let (rows, fault) = files.read("b.parquet", &["--vector-column", "embedding"]);
-        assert!(rows.is_empty() && fault.unwrap().starts_with("b.parquet: "));
     }
 }
 
@@ -373,7 +269,6 @@ fn flags_of_another_format_are_refused() {
         ("a", &[][..], "a: its name says no format"),
         ("none.jsonl", &[], "none.jsonl: No such file or directory"),
         ("a.jsonl", &["--metadata", beside], "--metadata goes with npy and fvecs"),
-        ("a.jsonl", &["--key-column", "id"], "columns are of Parquet files"),
     ] {
         let (_, fault) = files.read(name, flags);
         assert!(fault.unwrap().starts_with(why), "{why}");
