@@ -7,6 +7,7 @@ use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parse
 
 use crate::bench::BenchOptions;
 use crate::config::{ConfigError, KEYS, Layers};
+use crate::vectors_client::VectorsOptions;
 
 /// Lodestore: an S3 endpoint on a durable, encrypted, log-structured store.
 #[derive(Debug, Parser)]
@@ -31,6 +32,8 @@ pub enum Action {
     Serve(ServeOptions),
     /// Measure an S3 endpoint, this one or any other
     Bench(Box<BenchOptions>),
+    /// Import, export and query vectors of an S3 Vectors endpoint, this one or any other
+    Vectors(Box<VectorsOptions>),
     /// Ask a running server whether it is ready; the exit status tells
     Healthcheck(HealthcheckOptions),
     /// Verify every byte of a store that no server has open

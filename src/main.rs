@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::Parser;
 use lodestore::cli::{Action, Cli};
 use lodestore::config::Config;
-use lodestore::{bench, healthcheck, serve};
+use lodestore::{bench, healthcheck, serve, vectors_client};
 
 fn main() -> ExitCode {
     match run(Cli::parse().action()) {
@@ -26,6 +26,7 @@ fn run(action: Action) -> Result<ExitCode> {
     match action {
         Action::Serve(options) => Ok(serve::run(&options.layers()?)?),
         Action::Bench(options) => Ok(bench::run(&options)?),
+        Action::Vectors(options) => Ok(vectors_client::run(&options)?),
         Action::Healthcheck(options) => {
             let url = match &options.url {
                 Some(url) => url.clone(),

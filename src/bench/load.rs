@@ -10,11 +10,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::BenchError;
-use super::client::Failure;
 use super::options::Operation;
 use super::plan::Plan;
 use super::recorder::Recorder;
 use super::worker::Worker;
+use crate::http_client::Failure;
 
 /// A worker whose connection broke waits before the next try, so as not to spin.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
@@ -107,9 +107,12 @@ impl Load {
             worker.make_bucket().await
         });
         made.map_err(|failure| {
-            let Plan { endpoint, bucket_path, .. } = &*self.plan;
+            let Plan { target, bucket_path, .. } = &*self.plan;
             let bucket = bucket_path.trim_start_matches('/');
-            BenchError::new(format!("bucket `{bucket}` at {}: {failure}", endpoint.authority))
+            BenchError::new(format!(
+                "bucket `{bucket}` at {}: {failure}",
+                target.endpoint.authority
+            ))
         })
     }
 
@@ -217,7 +220,7 @@ fn work(shared: &Arc<Shared>, numbers: Vec<u32>) -> Result<Recorder, BenchError>
 
 async fn connect(shared: &Shared, numbers: &[u32]) -> Result<Vec<Worker>, BenchError> {
     let fail = |failure: Failure| {
-        BenchError::new(format!("{}: {failure}", shared.plan.endpoint.authority))
+        BenchError::new(format!("{}: {failure}", shared.plan.target.endpoint.authority))
     };
     let mut workers = Vec::with_capacity(numbers.len());
     for number in numbers {

@@ -5,10 +5,8 @@
 //! clock starts, one cached signing key. What it did spend is in the report.
 //!
 //! `options` says what to do → `plan` turns it into names and bodies → `load` runs workers over
-//! `client` connections until a budget is used up → `report` prints it.
+//! connections of `http_client` until a budget is used up → `report` prints it.
 
-mod client;
-mod endpoint;
 mod histogram;
 mod load;
 mod options;
@@ -16,7 +14,6 @@ mod payload;
 mod plan;
 mod recorder;
 mod report;
-mod sign;
 mod worker;
 
 use std::io::Write as _;
@@ -29,6 +26,7 @@ pub use options::{BenchOptions, Operation, PayloadHash, Prefill};
 use self::load::{Budget, Load};
 use self::plan::Plan;
 use self::report::Report;
+use crate::http_client::TargetError;
 
 /// Why nothing could be measured, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +45,12 @@ impl std::fmt::Display for BenchError {
 }
 
 impl std::error::Error for BenchError {}
+
+impl From<TargetError> for BenchError {
+    fn from(error: TargetError) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// Prepares, measures, prints. The exit status is failure when any operation failed.
 pub fn run(options: &BenchOptions) -> Result<ExitCode, BenchError> {

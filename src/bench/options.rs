@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::config::{parse_bytes, parse_duration};
+use crate::http_client::TargetOptions;
 
 /// How long to measure when nobody says.
 pub(super) const DURATION: Duration = Duration::from_secs(10);
@@ -12,14 +13,9 @@ pub(super) const DURATION: Duration = Duration::from_secs(10);
 /// Options of `lodestore bench`.
 #[derive(Args)]
 pub struct BenchOptions {
-    /// Endpoint to load; http only, path style
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "AWS_ENDPOINT_URL",
-        default_value = "http://127.0.0.1:9000"
-    )]
-    pub endpoint: String,
+    /// Whom to load, path style
+    #[command(flatten)]
+    pub target: TargetOptions,
     /// Operation to measure
     #[arg(long, value_name = "OPERATION", value_enum)]
     pub op: Operation,
@@ -53,18 +49,6 @@ pub struct BenchOptions {
     /// multipart: size of a part
     #[arg(long, default_value = "5MiB", value_parser = parse_bytes)]
     pub part_size: u64,
-    /// Access key
-    #[arg(long, env = "AWS_ACCESS_KEY_ID", default_value = "", hide_env_values = true)]
-    pub access_key: String,
-    /// Secret key
-    #[arg(long, env = "AWS_SECRET_ACCESS_KEY", default_value = "", hide_env_values = true)]
-    pub secret_key: String,
-    /// Send requests unsigned
-    #[arg(long)]
-    pub anonymous: bool,
-    /// Region to sign for
-    #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
-    pub region: String,
     /// Whether the signature covers the body: `unsigned` says UNSIGNED-PAYLOAD, `sha256` its hash
     #[arg(long, value_enum, default_value_t = PayloadHash::Unsigned)]
     pub payload: PayloadHash,
@@ -80,9 +64,6 @@ pub struct BenchOptions {
     /// Delete the objects of this run at its end
     #[arg(long)]
     pub cleanup: bool,
-    /// Longest time of one request
-    #[arg(long, default_value = "30s", value_parser = parse_duration)]
-    pub timeout: Duration,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
@@ -90,9 +71,8 @@ pub struct BenchOptions {
 
 impl std::fmt::Debug for BenchOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Everything but the keys.
         f.debug_struct("BenchOptions")
-            .field("endpoint", &self.endpoint)
+            .field("target", &self.target)
             .field("op", &self.op)
             .field("size", &self.size)
             .field("concurrency", &self.concurrency)

@@ -1,13 +1,12 @@
 //! Everything a run needs to know before its clock starts: names, bodies, keys to sign with.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::BenchError;
-use super::endpoint::Endpoint;
 use super::options::{BenchOptions, Operation, PayloadHash};
 use super::payload::{Hashing, Payloads};
-use super::sign::{self, Signer};
-use crate::iam::SecretKey;
+use crate::http_client::{self, Service, Target};
 
 /// Objects that operations on existing objects choose from, when nobody says.
 const KEYS_MAX: u64 = 10_000;
@@ -21,11 +20,9 @@ const PARTS_MAX: u64 = 10_000;
 /// The plan of one run.
 pub(super) struct Plan {
     pub(super) operation: Operation,
-    pub(super) endpoint: Endpoint,
-    pub(super) timeout: Duration,
+    pub(super) target: Arc<Target>,
     /// The path of the bucket, percent-encoded: `/bucket`.
     pub(super) bucket_path: String,
-    pub(super) region: String,
     /// Length of an object in bytes.
     pub(super) size: u64,
     /// Objects that exist when the clock starts; puts in rotation for a bounded `put`.
@@ -35,7 +32,6 @@ pub(super) struct Plan {
     /// Bodies of all parts but the last, and of the last one.
     pub(super) parts: Option<Parts>,
     pub(super) list_query: ListQuery,
-    credentials: Option<(String, SecretKey)>,
     prefix: String,
     folders: Option<u64>,
     rotation: Rotation,
@@ -97,21 +93,18 @@ impl Plan {
         };
         Ok(Self {
             operation,
-            endpoint: Endpoint::resolve(&options.endpoint)?,
-            timeout: options.timeout,
-            bucket_path: format!("/{}", sign::encode_path(&options.bucket)),
-            region: options.region.clone(),
+            target: Arc::new(Target::resolve(&options.target, Service::S3)?),
+            bucket_path: format!("/{}", http_client::encode_path(&options.bucket)),
             size: options.size,
             keys,
             payload_hash: options.payload,
             objects,
             parts,
             list_query: ListQuery {
-                delimiter: options.delimiter.as_deref().map(sign::encode_value),
+                delimiter: options.delimiter.as_deref().map(http_client::encode_value),
                 page: options.page,
-                prefix: sign::encode_value(&prefix),
+                prefix: http_client::encode_value(&prefix),
             },
-            credentials: credentials(options)?,
             prefix,
             folders: options.folders,
             rotation,
@@ -125,7 +118,7 @@ impl Plan {
 
     /// The path of the `index`-th object, percent-encoded.
     pub(super) fn object_path(&self, index: u64) -> String {
-        format!("{}/{}", self.bucket_path, sign::encode_path(&self.key(index)))
+        format!("{}/{}", self.bucket_path, http_client::encode_path(&self.key(index)))
     }
 
     /// The object that the `turn`-th put writes.
@@ -159,16 +152,10 @@ impl Plan {
                 format!("delimiter={delimiter}&list-type=2&max-keys={page}&prefix={prefix}")
             }
             None => {
-                let after = sign::encode_value(&self.key(index));
+                let after = http_client::encode_value(&self.key(index));
                 format!("list-type=2&max-keys={page}&prefix={prefix}&start-after={after}")
             }
         }
-    }
-
-    /// A signer; none when requests go unsigned.
-    pub(super) fn signer(&self) -> Option<Signer> {
-        let (access_key, secret_key) = self.credentials.as_ref()?;
-        Some(Signer::new(access_key, secret_key.clone(), &self.region))
     }
 
     fn key(&self, index: u64) -> String {
@@ -194,19 +181,6 @@ impl Parts {
             last: Payloads::random(to_len(last)?, hashing)?,
         })
     }
-}
-
-fn credentials(options: &BenchOptions) -> Result<Option<(String, SecretKey)>, BenchError> {
-    if options.anonymous {
-        return Ok(None);
-    }
-    if options.access_key.is_empty() || options.secret_key.is_empty() {
-        return Err(BenchError::new(
-            "keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give --access-key and \
-             --secret-key, or --anonymous",
-        ));
-    }
-    Ok(Some((options.access_key.clone(), SecretKey::new(options.secret_key.clone()))))
 }
 
 fn to_len(bytes: u64) -> Result<usize, BenchError> {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::client::Failure;
 use super::histogram::Histogram;
+use crate::http_client::Failure;
 
 /// Errors kept word for word.
 const SAMPLES_MAX: usize = 5;
@@ -121,6 +121,7 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http_client::Refusal;
 
     #[test]
     fn errors_count_as_errors_only() {
@@ -128,7 +129,8 @@ mod tests {
         let done = Done { bytes: 10, entries: None };
         recorder.record(Verb::Get, Duration::from_millis(1), &Ok(done));
         for _ in 0..9 {
-            let failure = Failure::Status(503, "SlowDown".to_owned());
+            let code = "SlowDown".to_owned();
+            let failure = Failure::Status(503, Refusal { code, ..Refusal::default() });
             recorder.record(Verb::Put, Duration::from_millis(1), &Err(failure));
         }
         let mut all = Recorder::default();

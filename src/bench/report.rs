@@ -56,14 +56,14 @@ impl<'a> Report<'a> {
             .collect();
         json!({
             "op": self.plan.operation.name(),
-            "endpoint": self.options.endpoint,
+            "endpoint": self.options.target.endpoint,
             "bucket": self.options.bucket,
             "size_bytes": self.plan.size,
             "concurrency": self.options.concurrency,
             "threads": self.threads,
             "keys": self.plan.keys,
             "payload": self.options.payload.name(),
-            "signed": !self.options.anonymous,
+            "signed": !self.options.target.anonymous,
             "elapsed_s": rounded(self.elapsed_s),
             "operations": self.recorder.operations(),
             "ops_per_s": rounded(self.ops_per_s()),
@@ -89,13 +89,13 @@ impl<'a> Report<'a> {
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { options, plan, recorder, .. } = self;
-        let signed = if options.anonymous { "unsigned requests" } else { "signed requests" };
+        let signed = if options.target.anonymous { "unsigned requests" } else { "signed requests" };
         writeln!(
             f,
             "{} of {} at {}: {} connections, {} client threads, {signed}, payload {}",
             plan.operation.name(),
             format_bytes(plan.size),
-            options.endpoint,
+            options.target.endpoint,
             options.concurrency,
             self.threads,
             options.payload.name(),

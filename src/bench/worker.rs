@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::client::{Answer, Ask, Body, Client, Failure, Keep, element};
-use super::options::Operation;
+use super::options::{Operation, PayloadHash};
+use super::payload::Payload;
 use super::plan::Plan;
 use super::recorder::{Done, Verb};
+use crate::http_client::{
+    Answer, Ask, Body, Client, Failure, Hash, Keep, Refusal, element, encode_value,
+};
 
 /// A worker of a load.
 pub(super) struct Worker {
@@ -24,7 +27,7 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(plan: Arc<Plan>, number: u64) -> Result<Self, Failure> {
-        let client = Client::new(Arc::clone(&plan))?;
+        let client = Client::new(Arc::clone(&plan.target))?;
         Ok(Self { plan, client, choice: Choice::new(number), own: VecDeque::new(), counted: false })
     }
 
@@ -39,7 +42,7 @@ impl Worker {
             Err(Failure::Status(404, _)) => {}
             other => return other.map(drop),
         }
-        let body = match plan.region.as_str() {
+        let body = match plan.target.region.as_str() {
             "us-east-1" => Body::Empty,
             region => Body::Document(format!(
                 "<CreateBucketConfiguration><LocationConstraint>{region}</LocationConstraint>\
@@ -48,7 +51,11 @@ impl Worker {
         };
         match self.send(Method::PUT, &plan.bucket_path, body).await {
             // Someone else made it meanwhile.
-            Err(Failure::Status(409, code)) if code == "BucketAlreadyOwnedByYou" => Ok(()),
+            Err(Failure::Status(409, Refusal { code, .. }))
+                if code == "BucketAlreadyOwnedByYou" =>
+            {
+                Ok(())
+            }
             other => other.map(drop),
         }
     }
@@ -91,7 +98,7 @@ impl Worker {
         let plan = Arc::clone(&self.plan);
         let payload = plan.objects.get(index).ok_or_else(no_payload)?;
         let path = plan.object_path(index);
-        self.send(Method::PUT, &path, Body::Payload(payload)).await?;
+        self.send(Method::PUT, &path, body_of(&plan, payload)).await?;
         Ok(Done { bytes: plan.size, entries: None })
     }
 
@@ -124,10 +131,10 @@ impl Worker {
         let (path, method) = (plan.bucket_path.as_str(), Method::GET);
         let ask = Ask { method, path, query: &query, body: Body::Empty, keep };
         let answer = self.client.ask(&ask).await?;
-        let entries = match (keep, element(&answer.text, "KeyCount")) {
-            (Keep::Length, _) => None,
-            (Keep::Text, Some(count)) => count.parse().ok(),
-            (Keep::Text, None) => return Err(Failure::Wrong("no KeyCount in a listing".into())),
+        let entries = match (self.counted, element(&answer.text(), "KeyCount")) {
+            (true, _) => None,
+            (false, Some(count)) => count.parse().ok(),
+            (false, None) => return Err(Failure::Wrong("no KeyCount in a listing".into())),
         };
         self.counted = true;
         Ok(Done { bytes: answer.body_bytes, entries })
@@ -137,16 +144,17 @@ impl Worker {
         let plan = Arc::clone(&self.plan);
         let path = plan.object_path(index);
         let begin = self.post(&path, "uploads=", Body::Empty).await?;
-        let upload_id = element(&begin.text, "UploadId")
+        let begin = begin.text();
+        let upload_id = element(&begin, "UploadId")
             .ok_or_else(|| Failure::Wrong("no UploadId for a new upload".to_owned()))?;
-        let upload_id = super::sign::encode_value(upload_id);
+        let upload_id = encode_value(upload_id);
         let parts = plan.parts.as_ref().ok_or_else(no_payload)?;
         let mut document = String::from("<CompleteMultipartUpload>");
         for number in 1..=parts.count {
             let payloads = if number == parts.count { &parts.last } else { &parts.whole };
             let payload = payloads.get(index + number).ok_or_else(no_payload)?;
             let query = format!("partNumber={number}&uploadId={upload_id}");
-            let (body, keep) = (Body::Payload(payload), Keep::Length);
+            let (body, keep) = (body_of(&plan, payload), Keep::Length);
             let ask = Ask { method: Method::PUT, path: &path, query: &query, body, keep };
             let etag = self.client.ask(&ask).await?.etag;
             let etag = etag.ok_or_else(|| Failure::Wrong("no ETag for a part".to_owned()))?;
@@ -159,8 +167,11 @@ impl Worker {
         let query = format!("uploadId={upload_id}");
         let end = self.post(&path, &query, Body::Document(document)).await?;
         // A completion can fail after its status was sent.
-        if let Some(code) = element(&end.text, "Code") {
-            return Err(Failure::Status(200, code.to_owned()));
+        if let Some(code) = element(&end.text(), "Code") {
+            return Err(Failure::Status(
+                200,
+                Refusal { code: code.to_owned(), ..Refusal::default() },
+            ));
         }
         Ok(Done { bytes: plan.size, entries: None })
     }
@@ -179,6 +190,14 @@ impl Worker {
         let ask = Ask { method, path, query: "", body, keep: Keep::Length };
         self.client.ask(&ask).await
     }
+}
+
+fn body_of<'a>(plan: &Plan, payload: &'a Payload) -> Body<'a> {
+    let hash = match plan.payload_hash {
+        PayloadHash::Unsigned => Hash::Unsigned,
+        PayloadHash::Sha256 => Hash::Sha256(&payload.sha256),
+    };
+    Body::Bytes(payload.bytes.clone(), hash)
 }
 
 fn no_payload() -> Failure {

@@ -31,4 +31,5 @@ mod process;
 mod tagging;
 mod traps;
 mod vectors;
+mod vectors_client;
 mod versions;

@@ -1,5 +1,5 @@
-//! Signature version 4 for a load generator: the key is derived once a day, the date is printed once
-//! a second, and a request costs one hash and two short ones.
+//! Signature version 4 at little cost: the key is derived once a day, the date is printed once a
+//! second, and a request costs one hash and two short ones.
 //!
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
 
@@ -16,12 +16,31 @@ pub(super) const EMPTY_SHA256: &str =
 /// Stands for the hash of a body that is not signed.
 pub(super) const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
+/// Whose rules a request is signed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// The path is encoded once, and the body's hash is sent in a header.
+    S3,
+    /// The path is encoded twice, and the body's hash is not sent.
+    S3Vectors,
+}
+
+impl Service {
+    /// What the scope of a signature calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::S3Vectors => "s3vectors",
+        }
+    }
+}
+
 /// What a request is signed over. Header names are lower-case and sorted, and `host`,
 /// `x-amz-content-sha256` and `x-amz-date` are not among `headers`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unsigned<'a> {
     pub(super) method: &'a str,
-    /// Percent-encoded as S3 wants it.
+    /// Percent-encoded once.
     pub(super) path: &'a str,
     /// Percent-encoded, sorted by name, each with its `=`.
     pub(super) query: &'a str,
@@ -30,11 +49,12 @@ pub(super) struct Unsigned<'a> {
     pub(super) payload_hash: &'a str,
 }
 
-/// Signs requests of one principal to one region.
+/// Signs requests of one principal to one service of a region.
 pub(super) struct Signer {
     access_key: String,
     secret_key: SecretKey,
     region: String,
+    service: Service,
     second: u64,
     /// `20130524T000000Z` of `second`.
     date: String,
@@ -44,11 +64,17 @@ pub(super) struct Signer {
 }
 
 impl Signer {
-    pub(super) fn new(access_key: &str, secret_key: SecretKey, region: &str) -> Self {
+    pub(super) fn new(
+        access_key: &str,
+        secret_key: SecretKey,
+        region: &str,
+        service: Service,
+    ) -> Self {
         let mut signer = Self {
             access_key: access_key.to_owned(),
             secret_key,
             region: region.to_owned(),
+            service,
             second: 0,
             date: String::new(),
             scope: String::new(),
@@ -71,6 +97,11 @@ impl Signer {
         &self.date
     }
 
+    /// Whether the body's hash is a header of its requests.
+    pub(super) fn sends_hash(&self) -> bool {
+        self.service == Service::S3
+    }
+
     /// The value of `Authorization`.
     pub(super) fn authorization(&mut self, request: &Unsigned<'_>) -> String {
         self.write_canonical(request);
@@ -78,7 +109,7 @@ impl Signer {
         let to_sign = format!("AWS4-HMAC-SHA256\n{}\n{}\n{hash}", self.date, self.scope);
         let signature = hex::encode(hmac::sign(&self.key, to_sign.as_bytes()));
         let mut names = String::with_capacity(64);
-        for (name, _) in sorted(request, &self.date) {
+        for (name, _) in self.headers(request) {
             if !names.is_empty() {
                 names.push(';');
             }
@@ -93,12 +124,17 @@ impl Signer {
     fn write_canonical(&mut self, request: &Unsigned<'_>) {
         let mut text = std::mem::take(&mut self.canonical);
         text.clear();
-        text.extend([request.method, "\n", request.path, "\n", request.query, "\n"]);
-        for (name, value) in sorted(request, &self.date) {
+        text.extend([request.method, "\n"]);
+        match self.service {
+            Service::S3 => text.push_str(request.path),
+            Service::S3Vectors => text.push_str(&encode_path(request.path)),
+        }
+        text.extend(["\n", request.query, "\n"]);
+        for (name, value) in self.headers(request) {
             text.extend([name, ":", value, "\n"]);
         }
         text.push('\n');
-        for (index, (name, _)) in sorted(request, &self.date).enumerate() {
+        for (index, (name, _)) in self.headers(request).enumerate() {
             text.extend([if index == 0 { "" } else { ";" }, name]);
         }
         text.extend(["\n", request.payload_hash]);
@@ -110,24 +146,30 @@ impl Signer {
         self.date = format_date(second);
         let day = self.date.get(..8).unwrap_or_default().to_owned();
         if !self.scope.starts_with(&day) {
-            self.key = derive(self.secret_key.expose(), &day, &self.region);
-            self.scope = format!("{day}/{}/s3/aws4_request", self.region);
+            let service = self.service.name();
+            self.key = derive(self.secret_key.expose(), &day, &self.region, service);
+            self.scope = format!("{day}/{}/{service}/aws4_request", self.region);
         }
+    }
+
+    /// The signed headers of a request in their order.
+    fn headers<'a>(
+        &'a self,
+        request: &Unsigned<'a>,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let hash = self.sends_hash().then_some(("x-amz-content-sha256", request.payload_hash));
+        let own = [("host", request.host)].into_iter().chain(hash);
+        merged(own.chain([("x-amz-date", self.date.as_str())]), request.headers)
     }
 }
 
-/// The signed headers of a request in their order.
-fn sorted<'a>(
-    request: &Unsigned<'a>,
-    date: &'a str,
-) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-    let own = [
-        ("host", request.host),
-        ("x-amz-content-sha256", request.payload_hash),
-        ("x-amz-date", date),
-    ];
-    let mut own = own.into_iter().peekable();
-    let mut given = request.headers.iter().copied().peekable();
+/// Both in the order of their names.
+fn merged<'a>(
+    own: impl Iterator<Item = (&'a str, &'a str)>,
+    given: &'a [(&'a str, &'a str)],
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let mut own = own.peekable();
+    let mut given = given.iter().copied().peekable();
     std::iter::from_fn(move || match (own.peek(), given.peek()) {
         (Some(left), Some(right)) if right.0 < left.0 => given.next(),
         (Some(_), _) => own.next(),
@@ -135,10 +177,10 @@ fn sorted<'a>(
     })
 }
 
-fn derive(secret_key: &str, day: &str, region: &str) -> hmac::Key {
+fn derive(secret_key: &str, day: &str, region: &str, service: &str) -> hmac::Key {
     let first = zeroize::Zeroizing::new(format!("AWS4{secret_key}"));
     let mut key = hmac::Key::new(HMAC_SHA256, first.as_bytes());
-    for part in [day, region, "s3", "aws4_request"] {
+    for part in [day, region, service, "aws4_request"] {
         key = hmac::Key::new(HMAC_SHA256, hmac::sign(&key, part.as_bytes()).as_ref());
     }
     key
@@ -160,12 +202,12 @@ fn format_date(second: u64) -> String {
 }
 
 /// `text` with every byte percent-encoded that S3 wants encoded; a slash stays.
-pub(super) fn encode_path(text: &str) -> String {
+pub(crate) fn encode_path(text: &str) -> String {
     encode(text, b"-._~/")
 }
 
 /// `text` as a value of a query, where a slash is encoded too.
-pub(super) fn encode_value(text: &str) -> String {
+pub(crate) fn encode_value(text: &str) -> String {
     encode(text, b"-._~")
 }
 
@@ -191,7 +233,7 @@ mod tests {
 
     fn signature(request: &Unsigned<'_>) -> String {
         let secret = SecretKey::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned());
-        let mut signer = Signer::new("AKIAIOSFODNN7EXAMPLE", secret, "us-east-1");
+        let mut signer = Signer::new("AKIAIOSFODNN7EXAMPLE", secret, "us-east-1", Service::S3);
         signer.set_time(EXAMPLE_TIME);
         signer.authorization(request)
     }
@@ -249,13 +291,38 @@ mod tests {
 
     #[test]
     fn the_key_follows_the_day() {
-        let mut signer = Signer::new("access", SecretKey::new("secret".to_owned()), "eu-west-1");
+        let secret = SecretKey::new("secret".to_owned());
+        let mut signer = Signer::new("access", secret, "eu-west-1", Service::S3);
         signer.set_time(EXAMPLE_TIME);
         assert!(signer.scope.starts_with("20130524/eu-west-1"));
         signer.set_time(EXAMPLE_TIME + 86_399);
         assert_eq!(signer.date(), "20130524T235959Z");
         signer.set_time(EXAMPLE_TIME + 86_400);
         assert!(signer.scope.starts_with("20130525/eu-west-1"));
+    }
+
+    #[test]
+    fn other_services_encode_paths_twice_and_send_no_hash() {
+        let secret = SecretKey::new("secret".to_owned());
+        let mut signer = Signer::new("access", secret, "eu-west-1", Service::S3Vectors);
+        signer.set_time(EXAMPLE_TIME);
+        let authorization = signer.authorization(&Unsigned {
+            method: "GET",
+            path: "/tags/arn%3Aa",
+            query: "",
+            host: "host",
+            headers: &[("content-type", "application/json")],
+            payload_hash: EMPTY_SHA256,
+        });
+        assert_eq!(
+            signer.canonical,
+            format!(
+                "GET\n/tags/arn%253Aa\n\ncontent-type:application/json\nhost:host\n\
+                 x-amz-date:20130524T000000Z\n\ncontent-type;host;x-amz-date\n{EMPTY_SHA256}"
+            )
+        );
+        let scope = "Credential=access/20130524/eu-west-1/s3vectors/aws4_request";
+        assert!(authorization.contains(scope), "{authorization}");
     }
 
     #[test]

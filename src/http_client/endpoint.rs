@@ -1,24 +1,24 @@
-//! Where the load goes: an `http://` endpoint, its host and its addresses.
+//! Where requests go: an `http://` endpoint, its host and its addresses.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use super::BenchError;
+use super::target::TargetError;
 
 /// An endpoint that was resolved once.
 #[derive(Debug, Clone)]
-pub(super) struct Endpoint {
+pub(crate) struct Endpoint {
     /// As it stands in `Host`.
-    pub(super) authority: String,
+    pub(crate) authority: String,
     /// Where to connect to.
     pub(super) address: SocketAddr,
 }
 
 impl Endpoint {
     /// From `http://host[:port][/]`.
-    pub(super) fn resolve(url: &str) -> Result<Self, BenchError> {
-        let refused = |why: &str| BenchError::new(format!("endpoint: `{url}`: {why}"));
+    pub(super) fn resolve(url: &str) -> Result<Self, TargetError> {
+        let refused = |why: &str| TargetError::new(format!("endpoint: `{url}`: {why}"));
         if url.starts_with("https://") {
-            return Err(refused("the load generator speaks no TLS; give an http:// address"));
+            return Err(refused("TLS is not spoken; give an http:// address"));
         }
         let rest = url.strip_prefix("http://").ok_or_else(|| refused("give http://HOST:PORT"))?;
         let authority = rest.trim_end_matches('/');
@@ -55,6 +55,6 @@ mod tests {
             assert!(Endpoint::resolve(url).is_err(), "{url}");
         }
         let text = Endpoint::resolve("https://a").unwrap_err().to_string();
-        assert!(text.contains("speaks no TLS"), "{text}");
+        assert!(text.contains("TLS is not spoken"), "{text}");
     }
 }
