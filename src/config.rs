@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use storage_engine::media::Durability;
+use vector_engine::QueryShare;
 
 pub use key::{KEYS, Key};
 pub use layers::{Layers, Origin, Setting};
@@ -110,6 +111,8 @@ pub struct Config {
     pub body_window: Duration,
     /// Largest body of a `PutVectors`, in bytes.
     pub vector_body_bytes: usize,
+    /// Share of vector queries whose recall is counted.
+    pub vector_recall_probe: QueryShare,
     /// Filter of the log, in the syntax of `tracing`.
     pub log: String,
     /// Form of the log.
@@ -189,6 +192,11 @@ impl Config {
                 "vector-body-bytes",
                 vector_body_bytes,
                 "a size from 1MiB to 256MiB",
+            )?,
+            vector_recall_probe: read.required(
+                "vector-recall-probe",
+                query_share,
+                "a number from 0 to 1, such as 0.01",
             )?,
             log: read.required(
                 "log",
@@ -343,6 +351,10 @@ fn body_window(text: &str) -> Option<Duration> {
 fn vector_body_bytes(text: &str) -> Option<usize> {
     let bytes = usize::try_from(parse_bytes(text).ok()?).ok()?;
     VECTOR_BODY_BYTES.contains(&bytes).then_some(bytes)
+}
+
+fn query_share(text: &str) -> Option<QueryShare> {
+    text.parse().ok().and_then(QueryShare::new)
 }
 
 fn region(text: &str) -> Option<String> {

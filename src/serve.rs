@@ -244,8 +244,9 @@ impl Store {
             Engine::open(Arc::clone(&environment), media, master, options).map_err(fail)?;
         let catalog = Catalog::open(engine.clone(), Some(path.join("catalog"))).await;
         let catalog = catalog.map_err(fail)?;
-        let vectors =
-            VectorEngine::new(engine.clone(), Arc::clone(&environment), EngineOptions::default());
+        let options =
+            EngineOptions { recall_probe: config.vector_recall_probe, ..EngineOptions::default() };
+        let vectors = VectorEngine::new(engine.clone(), Arc::clone(&environment), options);
         let vectors = vectors.map_err(ServeError::Vectors)?;
         let store = Self { root, engine, catalog, vectors, environment, token_key, device };
         Ok((store, identities))
