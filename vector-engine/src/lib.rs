@@ -27,6 +27,7 @@ mod engine;
 mod error;
 mod fetch;
 mod filter;
+mod fork;
 mod fuse;
 pub mod graph;
 mod index;

@@ -5,6 +5,7 @@
 
 mod behaviour;
 mod crash;
+mod fork;
 mod model;
 mod recall;
 mod reference;
