@@ -15,6 +15,7 @@ mod buckets;
 mod check;
 mod error;
 mod explain;
+mod fork;
 mod indexes;
 mod json;
 mod limits;
@@ -29,6 +30,7 @@ mod rows;
 mod service;
 mod settings;
 mod shape;
+mod spares;
 mod tagging;
 mod token;
 

@@ -133,6 +133,17 @@ pub(super) struct UpdateIndexMode {
     pub(super) index_mode: Option<String>,
 }
 
+/// Not on AWS.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ForkIndex {
+    pub(super) vector_bucket_name: Option<String>,
+    pub(super) index_name: Option<String>,
+    pub(super) index_arn: Option<String>,
+    pub(super) new_index_name: Option<String>,
+    pub(super) tags: Option<Tags>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UpdateMetadataConfiguration {
