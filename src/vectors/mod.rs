@@ -21,6 +21,7 @@ mod json;
 mod limits;
 mod name;
 mod operation;
+mod packed;
 mod policy;
 mod query;
 mod ranking;

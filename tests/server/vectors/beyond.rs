@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{bucket, call, column, index, name, ok, pages, tags_request};
+use super::{bucket, call, column, index, name, ok, pages, request, tags_request};
 use crate::support::client::Client;
 use crate::support::process::{ALICE, BOB, Setup};
 use crate::support::shared;
@@ -159,6 +159,70 @@ fn forks_at_once_are_all_whole_and_one_name_is_one_forks() {
         assert!((200..=208).contains(&rows.len()));
         assert!((0..200).all(|nth| rows[nth]["metadata"]["n"] == nth));
     }
+}
+
+/// Vectors as they are packed, and as they are told.
+const PACKED: &[(&str, [f64; 2])] = &[
+    (r#"{"float32":[1,-2]}"#, [1.0, -2.0]),
+    // 0.1 as a float, -2.
+    (r#"{"float32Base64":"zczMPQAAAMA="}"#, [0.100_000_001_490_116_12, -2.0]),
+    // 0.333251953125, -2; the largest of 16 bits, the smallest.
+    (r#"{"float16Base64":"VTUAwA=="}"#, [0.333_251_953_125, -2.0]),
+    (r#"{"float16Base64":"\/3sBAA=="}"#, [65504.0, 5.960_464_477_539_063e-8]),
+    (r#"{"int8":[-128, 127]}"#, [-128.0, 127.0]),
+    (r#"{"int8":[1,0],"float32":null,"unknown":[]}"#, [1.0, 0.0]),
+];
+
+#[test]
+fn packed_vectors_are_the_floats_they_hold() {
+    let (client, bucket) = bucket("packed");
+    let arn = index(&client, &bucket, "index", 2, "euclidean");
+    for (nth, (data, told)) in PACKED.iter().enumerate() {
+        let put = format!(r#"{{"indexArn":"{arn}","vectors":[{{"key":"k{nth}","data":{data}}}]}}"#);
+        request(&client, "PutVectors", put).send().expect(200);
+        let get = json!({ "indexArn": arn, "keys": [format!("k{nth}")], "returnData": true });
+        let got = ok(&client, "GetVectors", &get)["vectors"][0]["data"].clone();
+        assert_eq!(got, json!({ "float32": told }), "{data}");
+        let query = format!(
+            r#"{{"indexArn":"{arn}","topK":1,"returnDistance":true,"queryVector":{data}}}"#
+        );
+        let found = request(&client, "QueryVectors", query).send().expect(200).json();
+        let nearest = json!([{ "key": format!("k{nth}"), "distance": 0.0 }]);
+        assert_eq!(found["vectors"], nearest, "{data}");
+    }
+}
+
+#[test]
+fn packed_vectors_are_refused_as_others_are() {
+    let (client, bucket) = bucket("packed-refused");
+    let arn = index(&client, &bucket, "index", 2, "cosine");
+    let (fault, unread) = ("ValidationException", "SerializationException");
+    for (data, kind, why) in [
+        (r#"{"float16Base64":"ADw="}"#, fault, "must have length 2, but has length 1"),
+        (r#"{"int8":[1,2,3]}"#, fault, "must have length 2, but has length 3"),
+        (r#"{"float32Base64":""}"#, fault, "must have length 2, but has length 0"),
+        (r#"{"float16Base64":"AHwAPA=="}"#, fault, "contains NaNs or Infs"),
+        (r#"{"float32Base64":"AADAfwAAAAA="}"#, fault, "contains NaNs or Infs"),
+        (r#"{"int8":[0,0]}"#, fault, "does not support vectors with zero norm"),
+        (r#"{"float16Base64":"AAAAgA=="}"#, fault, "does not support vectors with zero norm"),
+        (r#"{"int8":[1,2],"float32":[1,2]}"#, fault, "Member must have only one of: ["),
+        (r#"{}"#, fault, "/float32' failed to satisfy constraint: Member must not be null"),
+        (r#"{"int8":[128,0]}"#, unread, "does not have its type"),
+        (r#"{"int8":[1.5,0]}"#, unread, "does not have its type"),
+        (r#"{"int8":"AQI="}"#, unread, "does not have its type"),
+        (r#"{"float16Base64":"ADwA"}"#, unread, "does not have its type"),
+        (r#"{"float32Base64":"not base64"}"#, unread, "does not have its type"),
+        (r#"{"float32Base64":[1,2]}"#, unread, "does not have its type"),
+    ] {
+        let put = format!(r#"{{"indexArn":"{arn}","vectors":[{{"key":"k","data":{data}}}]}}"#);
+        let query = format!(r#"{{"indexArn":"{arn}","topK":1,"queryVector":{data}}}"#);
+        for (operation, body) in [("PutVectors", put), ("QueryVectors", query)] {
+            let response = request(&client, operation, body).send();
+            response.failed(400, kind);
+            assert!(response.text().contains(why), "{operation} {data}: {response}");
+        }
+    }
+    assert_eq!(listed(&client, &arn), [] as [Value; 0]);
 }
 
 #[test]
