@@ -37,13 +37,26 @@ impl Files {
         files
     }
 
+    /// The device, once the tasks of an earlier engine have let go of it.
+    fn media(&self, options: &FileMediaOptions) -> FileMedia {
+        for _ in 0..500 {
+            match FileMedia::open(options) {
+                Err(storage_engine::Error::Io { during: "lock the device directory", .. }) => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                opened => return opened.unwrap(),
+            }
+        }
+        panic!("an earlier engine still holds the device")
+    }
+
     fn open(&mut self) {
         let options = FileMediaOptions {
             zone_bytes: 1 << 20,
             capacity_bytes: Some(512 << 20),
             ..FileMediaOptions::new(self.folder.path())
         };
-        let media: Arc<dyn Media> = Arc::new(FileMedia::open(&options).unwrap());
+        let media: Arc<dyn Media> = Arc::new(self.media(&options));
         let runtime = tokio::runtime::Handle::current();
         let environment: Arc<dyn Environment> = Arc::new(SystemEnvironment::new(Some(runtime)));
         let master = Arc::new(PlainMasterKey::new([7; 32]));

@@ -1,6 +1,7 @@
 //! Loss of power at every moment of writes, seals and compactions: what was acknowledged is found,
 //! what was deleted is not, and a write in flight is there whole or not at all.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use storage_engine::PlainMasterKey;
@@ -27,7 +28,7 @@ fn nothing_acknowledged_is_lost_and_nothing_deleted_is_found_at_any_moment() {
         let mut random = SeededRandom::new(seed ^ 0xc4a5);
         let options = EngineOptions { growing_rows_max: 25, ..small_segments() };
         let mut subject = Subject::new(seed, settings(3, Metric::Euclidean), options);
-        let media = subject.media.clone();
+        let media = Arc::clone(&subject.media);
         let first = media.changes();
         media.set_history(History::EveryChange);
         let mut steps: Vec<Step> = Vec::new();
