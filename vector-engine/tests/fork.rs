@@ -165,7 +165,7 @@ fn a_fork_that_is_cut_off_is_not_there_at_all() {
     }
     subject.put(rows(&mut random, 3, 300, 30));
     let to = space_beside(&subject);
-    let media = subject.media.clone();
+    let media = std::sync::Arc::clone(&subject.media);
     media.set_history(History::EveryChange);
     let began = media.changes();
     fork_into(&subject, to).unwrap();
