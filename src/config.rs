@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use storage_engine::media::Durability;
+use vector_engine::QueryShare;
 
 pub use key::{KEYS, Key};
 pub use layers::{Layers, Origin, Setting};
@@ -112,6 +113,8 @@ pub struct Config {
     pub vector_body_bytes: usize,
     /// Rows after which the growing segment of a vector index is sealed.
     pub vector_growing_rows: usize,
+    /// Share of vector queries whose recall is counted.
+    pub vector_recall_probe: QueryShare,
     /// Filter of the log, in the syntax of `tracing`.
     pub log: String,
     /// Form of the log.
@@ -196,6 +199,11 @@ impl Config {
                 "vector-growing-rows",
                 vector_growing_rows,
                 "a number from 100 to 1000000",
+            )?,
+            vector_recall_probe: read.required(
+                "vector-recall-probe",
+                query_share,
+                "a number from 0 to 1, such as 0.01",
             )?,
             log: read.required(
                 "log",
@@ -356,6 +364,10 @@ fn vector_body_bytes(text: &str) -> Option<usize> {
 
 fn vector_growing_rows(text: &str) -> Option<usize> {
     text.parse().ok().filter(|rows| VECTOR_GROWING_ROWS.contains(rows))
+}
+
+fn query_share(text: &str) -> Option<QueryShare> {
+    text.parse().ok().and_then(QueryShare::new)
 }
 
 fn region(text: &str) -> Option<String> {

@@ -278,6 +278,7 @@ impl Store {
         let catalog = catalog.map_err(fail)?;
         let options = EngineOptions {
             growing_rows_max: config.vector_growing_rows,
+            recall_probe: config.vector_recall_probe,
             ..EngineOptions::default()
         };
         let vectors = VectorEngine::new(engine.clone(), Arc::clone(&environment), options);

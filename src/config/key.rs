@@ -134,6 +134,13 @@ pub const KEYS: &[Key] = &[
         Some("50000"),
         "Vectors of an index that gather in memory before they are sealed as a segment",
     ),
+    key(
+        "vector-recall-probe",
+        "SHARE",
+        Some("0"),
+        "Share of vector queries, from 0 to 1, that are answered once more exactly in the background, \
+         to count what they found",
+    ),
     key("log", "FILTER", Some("info"), "What to log, as in `warn` or `info,lodestore=debug`"),
     key("log-format", "FORM", Some("auto"), "`text`, `json`, or `auto`: text on a terminal"),
     key("drain", "DURATION", Some("10s"), "Time that requests in flight get when stopping"),

@@ -38,6 +38,7 @@ fn the_defaults_are_valid() {
     assert_eq!(config.body_window, server.body_window);
     assert_eq!(config.vector_body_bytes, crate::server::limits::VECTOR_BODY_BYTES_MAX);
     assert_eq!(config.vector_growing_rows, vector_engine::limits::GROWING_ROWS_MAX);
+    assert_eq!(config.vector_recall_probe, vector_engine::QueryShare::NONE);
     assert!(config.buckets.is_empty() && config.domains.is_empty());
 }
 
@@ -94,6 +95,9 @@ fn every_key_refuses_nonsense() {
         ("vector-growing-rows", "1000001"),
         ("body-window", "0s"),
         ("body-window", "1d"),
+        ("vector-recall-probe", "1.5"),
+        ("vector-recall-probe", "nan"),
+        ("vector-recall-probe", "1%"),
         ("drain", "10"),
         ("drain", "1h"),
         ("buckets", "ab"),

@@ -6,7 +6,7 @@ use super::metrics::Page;
 
 /// Adds them to a page.
 pub fn render(page: &mut Page, stats: &VectorStats) {
-    let VectorStats { open_indexes, indexes, cache, queries } = stats;
+    let VectorStats { open_indexes, indexes, cache, queries, recall } = stats;
     for (name, help, value) in [
         ("lodestore_vector_indexes_open", "vector indexes that are open", *open_indexes),
         ("lodestore_vector_rows", "vectors that live in open indexes", indexes.rows),
@@ -24,6 +24,10 @@ pub fn render(page: &mut Page, stats: &VectorStats) {
         ("lodestore_vector_cache_hits_total", "parts asked for and kept", cache.hits),
         ("lodestore_vector_cache_misses_total", "parts asked for and read", cache.misses),
         ("lodestore_vector_queries_total", "queries answered", queries.queries),
+        ("lodestore_vector_recall_probes_total", "queries answered once more", recall.probes),
+        ("lodestore_vector_recall_dropped_total", "drawn for it in vain", recall.dropped),
+        ("lodestore_vector_recall_wanted_total", "neighbours they had", recall.wanted),
+        ("lodestore_vector_recall_found_total", "those that were found", recall.found),
     ] {
         page.single(name, "counter", help, value);
     }

@@ -21,6 +21,8 @@ const INDEX_PATTERN: &str = "arn:aws[-a-z0-9]*:s3vectors:[a-z0-9-]+:[0-9]{12}:bu
                              [a-z0-9][a-z0-9-.]{1,61}[a-z0-9]";
 /// The right that an operation needs on top when it tells more than keys and distances.
 pub(super) const GET_VECTORS: &str = "s3vectors:GetVectors";
+/// The right that a fork needs on the index that it makes.
+pub(super) const CREATE_INDEX: &str = "s3vectors:CreateIndex";
 /// The right that making something with tags needs on top.
 pub(super) const TAG_RESOURCE: &str = "s3vectors:TagResource";
 
@@ -85,6 +87,7 @@ targets! {
     indexes:
     super::shape::OfIndex,
     super::shape::UpdateIndexMode,
+    super::shape::ForkIndex,
     super::shape::UpdateMetadataConfiguration,
     super::shape::PutVectors<'_>,
     super::shape::GetVectors,

@@ -121,6 +121,12 @@ impl Check {
         }
     }
 
+    /// A union of which more than one member was given.
+    pub(super) fn only_one(&mut self, path: &str, members: &[&str]) {
+        let members = members.join(", ");
+        self.fault("Value", path, format!("Member must have only one of: [{members}]"));
+    }
+
     /// One of some texts, read by `parse`; `allowed` are those that AWS knows.
     pub(super) fn choice<T>(
         &mut self,

@@ -192,6 +192,7 @@ impl From<vector_engine::Error> for Failure {
             vector_engine::Error::NotFound => Self::no_index(),
             vector_engine::Error::Conflict(why) => Self::new(Kind::Conflict, why),
             vector_engine::Error::Storage(error) => error.into(),
+            vector_engine::Error::Busy | vector_engine::Error::Stopped => Self::unavailable(),
             error => {
                 tracing::error!(%error, "a vector index cannot be served");
                 Self::internal()

@@ -67,7 +67,7 @@ struct TextShown<'a> {
 }
 
 impl Service {
-    fn arn_of(&self, index: &IndexRecord) -> String {
+    pub(super) fn arn_of(&self, index: &IndexRecord) -> String {
         Arn::of(&self.shared.region, &index.bucket, Some(&index.name)).to_string()
     }
 

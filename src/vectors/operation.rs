@@ -1,4 +1,5 @@
-//! The operations of S3 Vectors: which method and path name which, and how much of a body each takes.
+//! The operations of S3 Vectors, and one of ours: which method and path name which, and how much of a
+//! body each takes.
 
 use http::Method;
 
@@ -19,7 +20,7 @@ macro_rules! operations {
     ($($id:ident),* $(,)?) => {
         /// Which operation.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        #[expect(missing_docs, reason = "named as Amazon S3 Vectors documents them")]
+        #[expect(missing_docs, reason = "named as documented: by Amazon S3 Vectors, `ForkIndex` by us")]
         pub enum Id { $($id,)* }
 
         /// All operations, in the order of [`Id`].
@@ -54,6 +55,7 @@ operations! {
     TagResource,
     UntagResource,
     ListTagsForResource,
+    ForkIndex,
 }
 
 /// Where the tags of a resource are: an encoded ARN follows.
@@ -123,7 +125,7 @@ mod tests {
 
     #[test]
     fn the_table_is_in_the_order_of_the_ids() {
-        assert_eq!(OPERATIONS.len(), 22);
+        assert_eq!(OPERATIONS.len(), 22 + 1);
         for (place, row) in OPERATIONS.iter().enumerate() {
             assert_eq!(row.id as usize, place);
             assert_eq!(Operation::of(row.id), row);
@@ -135,6 +137,7 @@ mod tests {
         for (method, path, found) in [
             ("POST", "/CreateIndex", Ok(Id::CreateIndex)),
             ("POST", "/QueryVectors", Ok(Id::QueryVectors)),
+            ("POST", "/ForkIndex", Ok(Id::ForkIndex)),
             ("GET", "/tags/arn%3Aaws", Ok(Id::ListTagsForResource)),
             ("POST", "/tags/arn:aws:x/y", Ok(Id::TagResource)),
             ("DELETE", "/tags/arn", Ok(Id::UntagResource)),

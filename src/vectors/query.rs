@@ -152,7 +152,7 @@ fn checked(input: &shape::QueryVectors<'_>, limits: &Limits) -> Result<Option<Mo
         check.at_least("/topK", *top, 1);
     }
     if let Some(vector) = &input.query_vector {
-        check.required("/queryVector/float32", &vector.float32);
+        vector.check(&mut check, || "/queryVector".to_owned());
     }
     if let Some(texts) = &input.query_texts {
         check.length("/queryTexts", texts.len, &(1..=limits.query_texts));
@@ -193,7 +193,7 @@ fn query(
     limits: &Limits,
 ) -> Result<Query> {
     let vector = input.query_vector.as_ref();
-    let vector = vector.map(|vector| vector.float32.clone().unwrap_or_default().0);
+    let vector = vector.map(|vector| vector.clone().into_components());
     if let Some(fault) = vector.as_ref().and_then(|vector| vector_fault(vector, record)) {
         let message = "Query vector contains invalid values or is invalid for this index";
         return Err(Failure::field("vector", format!("Invalid input: {fault}")).saying(message));

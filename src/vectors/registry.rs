@@ -12,13 +12,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::RwLock;
 use storage_engine::{
-    Bypass, Content, Engine, Environment, Error as EngineError, Keep, Missing, Operation, Put,
-    Remove, Stamp, Value, Which,
+    Bypass, Condition, Content, Engine, Environment, Error as EngineError, Keep, Missing,
+    Operation, Put, ROOT_SPACE, Remove, SpaceId, Stamp, Test, Value, Which,
 };
+use vector_engine::Index;
 
 use super::error::{Failure, Kind, Result};
 use super::limits::{CATALOG_PAGE, Limits, RETRIES_MAX};
 use super::record::{BucketRecord, IndexRecord, Record, Tags};
+use super::spares::Spares;
 use crate::catalog::{Catalog, CatalogRecord, Change, Expect, Kind as CatalogKind};
 
 /// A parsed record and the catalog's token for it.
@@ -46,6 +48,7 @@ pub(super) struct Registry {
     environment: Arc<dyn Environment>,
     buckets: Parsed<BucketRecord>,
     indexes: Parsed<IndexRecord>,
+    spares: Spares,
 }
 
 /// A page of names.
@@ -79,6 +82,7 @@ impl Registry {
     /// The registry on `engine` and `catalog`.
     pub(super) fn new(engine: Engine, catalog: Catalog, environment: Arc<dyn Environment>) -> Self {
         Self {
+            spares: Spares::new(engine.clone()),
             engine,
             catalog,
             environment,
@@ -199,10 +203,7 @@ impl Registry {
         NewIndex { record }: NewIndex,
         limits: &Limits,
     ) -> Result<()> {
-        let prefix = index_name(&bucket.name, "");
-        if self.catalog.count(CatalogKind::VectorIndex, &prefix, limits.indexes) >= limits.indexes {
-            return Err(quota("vector indexes in a vector bucket", limits.indexes));
-        }
+        self.admit_index(&bucket.name, limits)?;
         let space = self.engine.reserve_space();
         let record = IndexRecord {
             format: IndexRecord::FORMAT,
@@ -216,31 +217,78 @@ impl Registry {
             expect: Expect::Absent,
             bytes: Some(record.encode()?),
             conditions: vec![],
-            operations: vec![
-                Operation::CreateSpace(space),
-                Operation::Put(Put {
-                    space: bucket.indexes(),
-                    name: Bytes::from(record.name.clone()),
-                    keep: Keep::Null,
-                    content: Content::Value {
-                        value: Value::empty(),
-                        meta: Bytes::new(),
-                        stamp: Stamp::default(),
-                        label: 0,
-                    },
-                    lock: None,
-                }),
-            ],
+            operations: vec![Operation::CreateSpace(space), bucket.put_name(&record.name)],
         };
         match self.catalog.change(change).await {
             Ok(_) => Ok(()),
-            Err(EngineError::Condition { .. }) => {
-                Err(Failure::new(Kind::Conflict, "An index with the specified name already exists"))
-            }
+            Err(EngineError::Condition { .. }) => Err(index_exists()),
             // The bucket was deleted meanwhile, and its space with it.
             Err(EngineError::NotFound(Missing::Space(_))) => Err(Failure::no_bucket()),
             Err(error) => Err(of_catalog(error)),
         }
+    }
+
+    /// Makes an index of all rows of another of the bucket. `record` says what making it does not
+    /// decide, as of the other's record.
+    pub(super) async fn fork_index(
+        &self,
+        bucket: &BucketRecord,
+        source: &Held<IndexRecord>,
+        rows: &Index,
+        NewIndex { record }: NewIndex,
+        limits: &Limits,
+    ) -> Result<()> {
+        self.admit_index(&bucket.name, limits)?;
+        if self.index(&bucket.name, &record.name)?.is_some() {
+            return Err(index_exists());
+        }
+        let spare = self.spares.take().await?;
+        let record = IndexRecord {
+            format: IndexRecord::FORMAT,
+            created_ms: self.environment.now_ms(),
+            space: spare.0,
+            ..record
+        };
+        let bytes = record.encode()?;
+        // The other as it was found, or there is no telling what was forked.
+        let same = Condition {
+            space: ROOT_SPACE,
+            name: CatalogKind::VectorIndex
+                .record_name(&index_name(&bucket.name, &source.record.name)),
+            test: Test::NewestIs(source.sequence),
+        };
+        let forked = rows.fork(spare, |mut operations| async move {
+            operations.extend([bucket.put_name(&record.name), Spares::use_up(spare)]);
+            let change = Change {
+                kind: CatalogKind::VectorIndex,
+                name: index_name(&bucket.name, &record.name),
+                expect: Expect::Absent,
+                bytes: Some(bytes),
+                conditions: vec![same],
+                operations,
+            };
+            Ok::<_, Failure>(self.catalog.change(change).await)
+        });
+        let failure = match forked.await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(EngineError::Condition { index: 0, .. })) => index_exists(),
+            Ok(Err(EngineError::NotFound(Missing::Space(_)))) => Failure::no_bucket(),
+            // What it consists of was deleted while it was read.
+            Ok(Err(EngineError::NotFound(_))) => Failure::contended(),
+            Ok(Err(error)) => of_catalog(error),
+            Err(failure) => failure,
+        };
+        self.spares.give_back(spare).await;
+        Err(failure)
+    }
+
+    /// Errs when a bucket has all its indexes.
+    fn admit_index(&self, bucket: &str, limits: &Limits) -> Result<()> {
+        let prefix = index_name(bucket, "");
+        if self.catalog.count(CatalogKind::VectorIndex, &prefix, limits.indexes) >= limits.indexes {
+            return Err(quota("vector indexes in a vector bucket", limits.indexes));
+        }
+        Ok(())
     }
 
     /// Deletes an index with all its rows; answers what its record was.
@@ -262,12 +310,7 @@ impl Registry {
                 conditions: vec![],
                 operations: vec![
                     Operation::ClearSpace(held.record.space()),
-                    Operation::Remove(Remove {
-                        space: bucket.indexes(),
-                        name: Bytes::from(held.record.name.clone()),
-                        which: Which::Null,
-                        bypass: Bypass::None,
-                    }),
+                    remove(bucket.indexes(), Bytes::from(held.record.name.clone())),
                 ],
             };
             match self.catalog.change(change).await {
@@ -395,6 +438,29 @@ impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Registry").finish_non_exhaustive()
     }
+}
+
+impl BucketRecord {
+    /// Puts the name of an index into the bucket's space.
+    fn put_name(&self, index: &str) -> Operation {
+        put_empty(self.indexes(), Bytes::from(index.to_owned()))
+    }
+}
+
+/// Puts a name that says all there is to say.
+pub(super) fn put_empty(space: SpaceId, name: Bytes) -> Operation {
+    let (meta, stamp) = (Bytes::new(), Stamp::default());
+    let content = Content::Value { value: Value::empty(), meta, stamp, label: 0 };
+    Operation::Put(Put { space, name, keep: Keep::Null, content, lock: None })
+}
+
+/// Removes a name.
+pub(super) fn remove(space: SpaceId, name: Bytes) -> Operation {
+    Operation::Remove(Remove { space, name, which: Which::Null, bypass: Bypass::None })
+}
+
+fn index_exists() -> Failure {
+    Failure::new(Kind::Conflict, "An index with the specified name already exists")
 }
 
 /// The name of an index's record. No bucket's name has a slash in it.

@@ -60,7 +60,7 @@ impl Service {
                     }
                 }
                 if let Some(data) = check_present(&mut check, || path("data"), &vector.data) {
-                    check_present(&mut check, || path("data/float32"), &data.float32);
+                    data.check(&mut check, || path("data"));
                 }
             }
         }
@@ -272,7 +272,7 @@ fn new_row(
     let refused = |path: String, why: String| {
         Failure::field(path, &*why).saying(format!("Invalid record for key '{key}': {why}"))
     };
-    let data = vector.data.and_then(|data| data.float32).unwrap_or_default().0;
+    let data = vector.data.unwrap_or_default().into_components();
     if let Some(why) = vector_fault(&data, record) {
         return Err(refused(format!("vectors[{nth}]"), why));
     }

@@ -110,6 +110,7 @@ impl Service {
             Id::TagResource => self.tag(&caller, &path, &body).await,
             Id::UntagResource => self.untag(&caller, &path, &query).await,
             Id::ListTagsForResource => self.list_tags(&caller, &path),
+            Id::ForkIndex => self.fork_index(&caller, &body).await,
         }
     }
 

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::check::Check;
 use super::error::{Failure, Kind, Result};
 use super::json::{Floats, List};
+use super::packed::{Bytes, PackedFloats, PackedHalves};
 
 /// Reads the body of an operation; no body is an object without members.
 pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T> {
@@ -133,6 +135,17 @@ pub(super) struct UpdateIndexMode {
     pub(super) index_mode: Option<String>,
 }
 
+/// Not on AWS.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ForkIndex {
+    pub(super) vector_bucket_name: Option<String>,
+    pub(super) index_name: Option<String>,
+    pub(super) index_arn: Option<String>,
+    pub(super) new_index_name: Option<String>,
+    pub(super) tags: Option<Tags>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UpdateMetadataConfiguration {
@@ -169,10 +182,40 @@ pub(super) struct PutVector<'a> {
 }
 
 /// `data`, `queryVector`: a union of one member.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct VectorData {
-    pub(super) float32: Option<Floats>,
+    float32: Option<Floats>,
+    /// Not on AWS.
+    float32_base64: Option<PackedFloats>,
+    /// Not on AWS.
+    float16_base64: Option<PackedHalves>,
+    /// Not on AWS.
+    int8: Option<Bytes>,
+}
+
+impl VectorData {
+    /// Checks that one member is there; `path` is the union's.
+    pub(super) fn check(&self, check: &mut Check, path: impl Fn() -> String) {
+        let Self { float32, float32_base64, float16_base64, int8 } = self;
+        let given =
+            [float32.is_some(), float32_base64.is_some(), float16_base64.is_some(), int8.is_some()];
+        match given.into_iter().filter(|given| *given).count() {
+            0 => drop(check.required(&[&path(), "/float32"].concat(), float32)),
+            1 => {}
+            _ => check.only_one(&path(), &["float32", "float32Base64", "float16Base64", "int8"]),
+        }
+    }
+
+    /// The components.
+    pub(super) fn into_components(self) -> Vec<f32> {
+        let Self { float32, float32_base64, float16_base64, int8 } = self;
+        let floats = float32.map(|Floats(floats)| floats);
+        let packed = float32_base64.map(|PackedFloats(floats)| floats);
+        let halves = float16_base64.map(|PackedHalves(floats)| floats);
+        let bytes = int8.map(|Bytes(floats)| floats);
+        floats.or(packed).or(halves).or(bytes).unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -264,7 +307,7 @@ mod tests {
         .unwrap();
         let vectors = put.vectors.unwrap();
         assert_eq!(vectors.items[0].metadata.unwrap().get(), r#"{"a":[1,{}]}"#);
-        assert_eq!(vectors.items[0].data.as_ref().unwrap().float32.as_ref().unwrap().0, [1.0]);
+        assert_eq!(vectors.items[0].data.clone().unwrap().into_components(), [1.0]);
         let empty: QueryVectors<'_> = read(b" \n").unwrap();
         assert!(empty.top_k.is_none());
     }

@@ -1,4 +1,4 @@
-//! The vector engine: open indexes, what they share, and the thread that seals and compacts.
+//! The vector engine: open indexes, what they share, and the threads behind them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -13,6 +13,7 @@ use crate::index::{Index, IndexInner, IndexStats};
 use crate::limits::{GRAPH_ROWS_MIN, READERS_MAX};
 use crate::metrics::{Counters, QueryStats};
 use crate::pace::{Foreground, Unhurried, Yielding};
+use crate::recall::{QueryShare, RecallProbe, RecallStats, Runner};
 use crate::row::IndexSettings;
 use crate::store::Store;
 use crate::upkeep::Did;
@@ -29,6 +30,8 @@ pub struct EngineOptions {
     pub graph_rows_min: usize,
     /// Rows after which a growing segment is sealed.
     pub growing_rows_max: usize,
+    /// Share of queries that are answered once more, exactly, to count what they found.
+    pub recall_probe: QueryShare,
     /// Seal and compact in the background. Without it, [`Index::maintain`] does.
     pub background: bool,
 }
@@ -39,6 +42,7 @@ impl Default for EngineOptions {
             cache_bytes: 256 * 1024 * 1024,
             graph_rows_min: GRAPH_ROWS_MIN,
             growing_rows_max: crate::limits::GROWING_ROWS_MAX,
+            recall_probe: QueryShare::NONE,
             background: true,
         }
     }
@@ -49,7 +53,7 @@ impl Default for EngineOptions {
 pub struct VectorEngine {
     shared: Arc<Shared>,
     indexes: Arc<Indexes>,
-    thread: Arc<Mutex<Option<std::thread::JoinHandle<()>>>>,
+    threads: Arc<Mutex<Vec<std::thread::JoinHandle<()>>>>,
 }
 
 /// Indexes by their space. Apart from what indexes share, so that neither holds the other for good.
@@ -65,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) foreground: Foreground,
     pub(crate) readers: tokio::sync::Semaphore,
     pub(crate) counters: Counters,
+    pub(crate) recall: RecallProbe,
     wake: (Mutex<bool>, Condvar),
 }
 
@@ -88,6 +93,8 @@ pub struct VectorStats {
     pub cache: CacheStats,
     /// Queries by phase and plan.
     pub queries: QueryStats,
+    /// What queries found of what they should.
+    pub recall: RecallStats,
 }
 
 impl VectorEngine {
@@ -98,9 +105,11 @@ impl VectorEngine {
         options: EngineOptions,
     ) -> Result<Self> {
         let background = options.background && !environment.is_inline();
+        let runner = if background { Runner::Thread } else { Runner::Caller };
         let shared = Arc::new(Shared {
             engine,
             cache: Arc::new(PartCache::new(options.cache_bytes)),
+            recall: RecallProbe::new(options.recall_probe, runner),
             environment,
             options,
             foreground: Foreground::default(),
@@ -109,15 +118,23 @@ impl VectorEngine {
             wake: (Mutex::new(false), Condvar::new()),
         });
         let indexes = Arc::<Indexes>::default();
-        let mut thread = None;
+        let mut threads = Vec::new();
+        let mut start = |name, job| -> Result<()> {
+            let spawned = shared.environment.spawn(name, job);
+            let io = |error| storage_engine::Error::io("start a thread", error);
+            threads.push(spawned.map_err(io)?);
+            Ok(())
+        };
         if background {
             let (shared_there, there) = (Arc::downgrade(&shared), Arc::downgrade(&indexes));
-            let job = Box::new(move || keep_up(&shared_there, &there));
-            let spawned = shared.environment.spawn("vectors", job);
-            let io = |error| storage_engine::Error::io("start a thread", error);
-            thread = Some(spawned.map_err(io)?);
+            start("vectors", Box::new(move || keep_up(&shared_there, &there)))?;
         }
-        Ok(Self { shared, indexes, thread: Arc::new(Mutex::new(thread)) })
+        if background && shared.options.recall_probe != QueryShare::NONE {
+            let there = Arc::downgrade(&shared);
+            let job = move || crate::recall::keep_probing(&there, LOOK_INTERVAL);
+            start("vector-recall", Box::new(job))?;
+        }
+        Ok(Self { shared, indexes, threads: Arc::new(Mutex::new(threads)) })
     }
 
     /// The index in `space`, opened when it is not; an index that was just made is empty. The settings
@@ -155,6 +172,7 @@ impl VectorEngine {
         let mut stats = VectorStats {
             cache: self.shared.cache.stats(),
             queries: self.shared.counters.read(),
+            recall: self.shared.recall.read(),
             ..VectorStats::default()
         };
         for index in self.indexes.open() {
@@ -168,12 +186,13 @@ impl VectorEngine {
     pub async fn close(&self) {
         self.shared.foreground.close();
         self.shared.wake();
+        self.shared.recall.wake();
         self.indexes.0.lock().clear();
-        let thread = self.thread.lock().take();
-        if let Some(thread) = thread {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
             let joined = tokio::task::spawn_blocking(move || thread.join().is_err()).await;
             if !matches!(joined, Ok(false)) {
-                tracing::error!("the thread of the vector engine panicked");
+                tracing::error!("a thread of the vector engine panicked");
             }
         }
     }

@@ -137,7 +137,7 @@ impl Filter {
     pub fn check_keys(&self, non_filterable: &[String]) -> Result<()> {
         match self.keys().into_iter().find(|key| non_filterable.iter().any(|other| other == key)) {
             Some(key) => Err(Error::Invalid(format!(
-                "Invalid query filter: key '{key}' is not filterable in this index"
+                "Invalid use of non-filterable metadata in filter: key '{key}'"
             ))),
             None => Ok(()),
         }

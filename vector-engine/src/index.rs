@@ -322,7 +322,7 @@ impl Index {
     async fn read<T, F>(&self, read: F) -> Result<T>
     where
         T: Send + 'static,
-        F: Fn(&State, &IndexSettings) -> Result<T> + Send + 'static,
+        F: Fn(&Arc<State>, &IndexSettings) -> Result<T> + Send + 'static,
     {
         if self.inner.is_gone() {
             return Err(Error::NotFound);
@@ -349,6 +349,14 @@ impl Index {
                 }
             }
         };
+        self.run(job).await
+    }
+
+    /// Runs a job on a blocking thread.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let environment = &self.inner.shared.environment;
         if environment.is_inline() {
             return job();

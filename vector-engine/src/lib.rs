@@ -27,6 +27,7 @@ mod engine;
 mod error;
 mod fetch;
 mod filter;
+mod fork;
 mod fuse;
 #[cfg(test)]
 mod golden;
@@ -46,6 +47,7 @@ mod metrics;
 mod pace;
 mod properties;
 mod query;
+mod recall;
 mod row;
 pub mod scan;
 mod sealed;
@@ -71,6 +73,7 @@ pub use metadata::{Field, Metadata, MetadataLimits, Number, Scalar, Scalars};
 pub use metric::Metric;
 pub use metrics::{Phase, Plan, QueryStats};
 pub use query::{Answer, Explain, Explained, Hit, Query, QueryText, SegmentWork};
+pub use recall::{QueryShare, RecallStats};
 pub use row::{IndexSettings, NewRow, Owner, Row, TextField, Want};
 pub use text::{
     Analyzer, FoundTerms, Language, Scope, TextBuilder, TextIndex, TextMatch, TextPart, TextQuery,

@@ -91,6 +91,14 @@ impl Member {
         }
     }
 
+    /// True when a row that lives has an owner.
+    pub(crate) fn has_owned(&self) -> bool {
+        match &self.rows {
+            Rows::Growing(chunk) => chunk.living(&self.dead).any(|row| self.is_owned(row)),
+            Rows::Sealed(sealed) => !sealed.resident.owned.is_subset(&self.dead),
+        }
+    }
+
     /// The owner of a row. Blocks: a sealed row is read.
     pub(crate) fn owner(&self, row: u32) -> Result<Option<Owner>> {
         match &self.rows {

@@ -1,4 +1,5 @@
-//! A vector's metadata: some keys, each with a string, number, boolean or a list of them.
+//! A vector's metadata: some keys, each with a string, number, boolean, or a list of strings or of
+//! numbers. Stored lists may hold anything, and none, as they once could.
 //!
 //! Kept encoded, in one allocation, since every row of a growing segment holds one. The encoding
 //! has no header; the record around it tells its version and length.
@@ -53,8 +54,9 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// Takes a JSON document, which must be an object of strings, numbers, booleans and lists of
-    /// them within `limits`. The refusal's text is for the caller.
+    /// Takes a JSON document, which must be an object of strings, numbers, booleans, and lists of
+    /// strings or of numbers, within `limits`. The refusal's text is for the caller: Amazon's words,
+    /// and then the key.
     pub fn from_json(
         document: &Value,
         non_filterable: &[String],
@@ -80,9 +82,6 @@ impl Metadata {
         let (mut total_bytes, mut filterable_bytes) = (OBJECT_BYTES, OBJECT_BYTES);
         let mut encoded = Vec::new();
         for (key, value) in entries {
-            if key.is_empty() {
-                return Err(invalid("Metadata keys must not be empty".to_owned()));
-            }
             if key.len() > limits.key_bytes {
                 return Err(invalid(format!(
                     "Metadata keys must have at most {} bytes",
@@ -229,30 +228,38 @@ fn invalid(text: String) -> Error {
 
 /// Appends the value of `key` and answers what it counts.
 fn encode_value(key: &str, value: &Value, out: &mut Vec<u8>) -> Result<usize> {
+    let refused = |words: &str| invalid(format!("{words}: key '{key}'"));
     let Value::Array(items) = value else {
         let scalar = Scalar::from_json(value).ok_or_else(|| {
-            invalid(format!(
-                "Metadata value of key '{key}' must be a string, number, boolean or list"
-            ))
+            refused("Metadata values must be strings, numbers, booleans, or arrays")
         })?;
         scalar.encode_into(out);
         return Ok(scalar.counted_bytes());
     };
+    if items.is_empty() {
+        return Err(refused("Empty arrays are not allowed in metadata"));
+    }
+    let scalars: Vec<Scalar<'_>> = items.iter().filter_map(Scalar::from_json).collect();
+    let strings = scalars.iter().filter(|scalar| matches!(scalar, Scalar::String(_))).count();
+    let numbers = scalars.iter().filter(|scalar| matches!(scalar, Scalar::Number(_))).count();
+    if strings != items.len() && numbers != items.len() {
+        return Err(refused("Metadata array values must be strings or numbers"));
+    }
+    Ok(encode_list(&scalars, out))
+}
+
+/// Appends a list and answers what it counts.
+fn encode_list(scalars: &[Scalar<'_>], out: &mut Vec<u8>) -> usize {
     let mut encoded = Vec::new();
     let mut counted = 0;
-    for item in items {
-        let scalar = Scalar::from_json(item).ok_or_else(|| {
-            invalid(format!(
-                "Metadata list of key '{key}' must hold strings, numbers and booleans only"
-            ))
-        })?;
+    for scalar in scalars {
         scalar.encode_into(&mut encoded);
         counted += ITEM_BYTES + scalar.counted_bytes();
     }
     out.push(scalar::LIST);
     varint::write(out, encoded.len() as u64);
     out.extend_from_slice(&encoded);
-    Ok(counted)
+    counted
 }
 
 fn skip_value(reader: &mut Reader<'_>) -> Option<()> {

@@ -1,5 +1,6 @@
 //! One query: what a filter leaves, the nearest by vector, the best by text, and their fusion.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::Shared;
@@ -12,6 +13,7 @@ use crate::matching::matching;
 use crate::member::Member;
 use crate::metadata::Metadata;
 use crate::metrics::{Phase, Plan};
+use crate::recall::Sample;
 use crate::row::{IndexSettings, Want};
 use crate::search::{Near, Search, Work};
 use crate::state::State;
@@ -109,7 +111,7 @@ pub struct SegmentWork {
 /// Answers a query on one state.
 pub(crate) fn run(
     shared: &Shared,
-    state: &State,
+    state: &Arc<State>,
     settings: &IndexSettings,
     query: &Query,
 ) -> Result<Answer> {
@@ -140,6 +142,8 @@ pub(crate) fn run(
             near
         }
     };
+    let drawn = probe.is_some() && shared.recall.draws(shared.environment.as_ref());
+    let found: Option<Vec<f32>> = drawn.then(|| near.iter().map(|near| near.distance).collect());
     clock.end(Phase::Vectors);
     let texts = rank_texts(&members, matches.as_deref(), settings, &query.texts, depth)?;
     clock.end(Phase::Texts);
@@ -160,6 +164,9 @@ pub(crate) fn run(
     });
     let hits = hits.collect();
     shared.counters.note_query();
+    if let (Some(found), Some(probe)) = (found, probe) {
+        shared.recall.offer(Sample { state: Arc::clone(state), matches, probe, top: depth, found });
+    }
     let explain = (query.explain == Explained::Yes).then_some(clock.explain);
     Ok(Answer { hits, explain })
 }

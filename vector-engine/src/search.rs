@@ -13,6 +13,7 @@ use crate::kernel::Probe;
 use crate::limits::{EXACT_ROWS_MAX, GRAPH_TOP_MAX};
 use crate::member::{Member, Rows};
 use crate::metrics::Plan;
+use crate::pace::Pace;
 use crate::scan::{self, Candidate};
 use crate::sealed::Sealed;
 
@@ -23,6 +24,8 @@ const GRAPH_SHARE: u64 = 4;
 const FILTERED_COMPARED_MIN: usize = 500;
 /// And at most: so many matches are found whole.
 const FILTERED_COMPARED_MAX: usize = 10_000;
+/// Rows of one step of an exact search: some pages, read in less than a millisecond.
+const EXACT_STEP_ROWS: usize = 256;
 
 /// A row and its distance.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -93,6 +96,34 @@ impl Search<'_> {
         Ok((near, works))
     }
 
+    /// The `top` nearest rows, every one that can be found being measured, in small steps.
+    pub(crate) fn run_exactly(&self, pace: &dyn Pace) -> Result<Vec<Near>> {
+        let mut near = Vec::new();
+        for (number, member) in self.members.iter().enumerate() {
+            let matches = self.matches.and_then(|matches| matches.get(number));
+            let mut nearest = scan::Nearest::new(self.top);
+            for rows in candidates_of(member, matches).chunks(EXACT_STEP_ROWS) {
+                pace.step()?;
+                match &member.rows {
+                    Rows::Growing(chunk) => rows.iter().for_each(|row| {
+                        nearest.push(*row, self.probe.distance(chunk.vector(*row)));
+                    }),
+                    Rows::Sealed(sealed) => {
+                        self.read(sealed, rows, |row, distance| nearest.push(row, distance))?;
+                    }
+                }
+            }
+            let near_of = |found: Candidate| Near {
+                member: number,
+                row: found.row,
+                distance: found.estimate,
+            };
+            near.extend(nearest.into_sorted().into_iter().map(near_of));
+        }
+        self.settle(&mut near);
+        Ok(near)
+    }
+
     /// Exact distances of given rows, whatever is near.
     pub(crate) fn measure(&self, rows: &[(usize, u32)]) -> Result<Vec<Near>> {
         let rows: Vec<Near> =
@@ -126,10 +157,7 @@ impl Search<'_> {
         work: &mut Work,
     ) -> Result<()> {
         let Some(member) = self.members.get(number) else { return Ok(()) };
-        let rows: Vec<u32> = match matches {
-            Some(matches) => matches.iter().collect(),
-            None => (0..member.len()).filter(|row| !member.dead.contains(*row)).collect(),
-        };
+        let rows = candidates_of(member, matches);
         work.measured += rows.len() as u64;
         let keep =
             |found: Candidate| Near { member: number, row: found.row, distance: found.estimate };
@@ -307,6 +335,14 @@ impl Search<'_> {
     fn order(&self, a: &Near, b: &Near) -> std::cmp::Ordering {
         let hash = |near: &Near| self.members.get(near.member).map(|m| m.hash(near.row));
         a.distance.total_cmp(&b.distance).then_with(|| hash(a).cmp(&hash(b)))
+    }
+}
+
+/// The rows of a member that can be found.
+fn candidates_of(member: &Member, matches: Option<&RoaringBitmap>) -> Vec<u32> {
+    match matches {
+        Some(matches) => matches.iter().collect(),
+        None => (0..member.len()).filter(|row| !member.dead.contains(*row)).collect(),
     }
 }
 

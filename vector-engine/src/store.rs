@@ -111,6 +111,11 @@ pub(crate) fn part_name(segment: SegmentId, part: &Part) -> Bytes {
     }
 }
 
+/// What the names of all parts of a segment begin with.
+pub(crate) fn segment_prefix(segment: SegmentId) -> Bytes {
+    numbered(b's', segment.0, &[])
+}
+
 fn numbered(kind: u8, number: u64, rest: &[u8]) -> Bytes {
     let mut name = vec![kind];
     name.extend_from_slice(&number.to_be_bytes());

@@ -20,7 +20,9 @@ use crate::pace::Pace;
 use crate::sealed::Sealed;
 use crate::source::Source;
 use crate::state::State;
-use crate::store::{DeltaNumber, Part, SegmentId, dead_name, delta_name, manifest_name, part_name};
+use crate::store::{
+    DeltaNumber, Part, SegmentId, dead_name, delta_name, manifest_name, part_name, segment_prefix,
+};
 use crate::text::TextBuilder;
 
 /// Segments of like size that are merged into one.
@@ -215,9 +217,7 @@ fn put_dead(index: &IndexInner, id: SegmentId, member: &Member) -> Result<Operat
 
 /// Removes all records of a segment.
 fn removal(index: &IndexInner, id: SegmentId) -> Result<Vec<Operation>> {
-    let mut prefix = vec![b's'];
-    prefix.extend_from_slice(&id.0.to_be_bytes());
-    let mut names = index.store.names(&prefix, None, PAGE_MAX)?;
+    let mut names = index.store.names(&segment_prefix(id), None, PAGE_MAX)?;
     names.push(dead_name(id));
     Ok(names.into_iter().map(|name| index.store.remove(name)).collect())
 }

@@ -20,13 +20,15 @@ struct Files {
     folder: tempfile::TempDir,
     engine: Option<Engine>,
     vectors: Option<VectorEngine>,
+    recall_probe: QueryShare,
     space: SpaceId,
 }
 
 impl Files {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut files = Self { folder, engine: None, vectors: None, space: SpaceId(0) };
+        let (recall_probe, space) = (QueryShare::NONE, SpaceId(0));
+        let mut files = Self { folder, engine: None, vectors: None, recall_probe, space };
         files.open();
         files.space = files.engine.as_ref().unwrap().reserve_space();
         let operations = vec![Operation::CreateSpace(files.space)];
@@ -60,7 +62,9 @@ impl Files {
         let master = Arc::new(PlainMasterKey::new([7; 32]));
         let engine =
             Engine::open(Arc::clone(&environment), media, master, Options::default()).unwrap();
-        let options = EngineOptions { growing_rows_max: 500, ..EngineOptions::default() };
+        let recall_probe = self.recall_probe;
+        let options =
+            EngineOptions { growing_rows_max: 500, recall_probe, ..EngineOptions::default() };
         self.vectors = Some(VectorEngine::new(engine.clone(), environment, options).unwrap());
         self.engine = Some(engine);
     }
@@ -116,6 +120,60 @@ async fn writers_at_once_all_find_what_they_wrote_while_segments_are_sealed() {
     files.close().await;
     files.open();
     assert_eq!(files.index(&settings).await.stats().rows, rows_before);
+    files.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn recall_is_probed_in_the_background_one_query_at_a_time() {
+    let mut files = Files::new().await;
+    let settings = settings(8, Metric::Euclidean);
+    let mut random = SeededRandom::new(9);
+    let query = |random: &mut SeededRandom| Query {
+        vector: Some(vector(random, 8)),
+        top: 10,
+        ..Query::default()
+    };
+    for _ in 0..5 {
+        files.index(&settings).await.put(rows(&mut random, 8, 1000, 200)).await.unwrap();
+    }
+    for _ in 0..20 {
+        files.index(&settings).await.query(query(&mut random)).await.unwrap();
+    }
+    assert_eq!(files.vectors.as_ref().unwrap().stats().recall, RecallStats::default());
+    files.close().await;
+    files.recall_probe = QueryShare::new(1.0).unwrap();
+    files.open();
+    let index = files.index(&settings).await;
+    let tasks: Vec<_> = (0..8)
+        .map(|task| {
+            let index = index.clone();
+            let mut random = SeededRandom::new(task);
+            tokio::spawn(async move {
+                for _ in 0..25 {
+                    index.query(query(&mut random)).await.unwrap();
+                    // What was written since is not counted against the query.
+                    index.put(rows(&mut random, 8, 1000, 5)).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let recall = files.vectors.as_ref().unwrap().stats().recall;
+        assert!(recall.probes + recall.dropped <= 200);
+        if recall.probes + recall.dropped == 200 {
+            assert!(recall.probes > 0);
+            assert_eq!(recall.wanted, recall.probes * 10);
+            assert_eq!(recall.found, recall.wanted, "so few rows are all measured");
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{recall:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(index);
     files.close().await;
 }
 

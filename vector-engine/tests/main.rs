@@ -7,6 +7,7 @@ mod behaviour;
 mod crash;
 mod damage;
 mod format;
+mod fork;
 mod model;
 mod recall;
 mod reference;

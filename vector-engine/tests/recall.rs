@@ -4,10 +4,10 @@
 use futures::executor::block_on;
 use serde_json::{Value, json};
 use storage_engine::media::SeededRandom;
-use vector_engine::{EngineOptions, Metric, NewRow, Plan, Query};
+use vector_engine::{EngineOptions, Metric, NewRow, Plan, Query, QueryShare};
 use vector_engine::{Explained, Filter};
 
-use crate::reference::{filter, metadata};
+use crate::reference::{ReferenceRow, filter, metadata};
 use crate::subject::{Subject, settings};
 
 const ROWS: usize = 6000;
@@ -169,4 +169,33 @@ fn large_sealed_segments_are_found_along_their_graph() {
     subject.index.maintain().unwrap();
     subject.restart();
     check(&subject, &clusters, "large, half of it changed, restarted", Plan::Graph);
+}
+
+#[test]
+fn the_probe_counts_what_an_exact_reference_counts() {
+    let everything = QueryShare::new(1.0).unwrap();
+    for (graph_rows_min, plan) in [(usize::MAX, Plan::Codes), (3000, Plan::Graph)] {
+        let options =
+            EngineOptions { graph_rows_min, recall_probe: everything, ..background_off() };
+        let (mut subject, clusters) = filled(32, Metric::Euclidean, options);
+        subject.index.seal().unwrap();
+        churn(&mut subject, &clusters);
+        let mut random = SeededRandom::new(7);
+        let before = subject.vectors.stats().recall;
+        let (mut wanted, mut found, mut queries) = (0.0, 0.0, 0);
+        let thousandth = filter(&json!({"thousandth": 11}));
+        for filter in [None, Some(&thousandth)] {
+            let matching = |row: &&ReferenceRow| filter.is_none_or(|it| it.matches(&row.metadata));
+            let top = TOP.min(subject.reference.rows.values().filter(matching).count());
+            let (recall, _, plans) = measure(&subject, &clusters, &mut random, filter);
+            assert!(filter.is_some() || plans.contains(&plan));
+            wanted += (QUERIES * top) as f64;
+            found += (QUERIES * top) as f64 * recall;
+            queries += QUERIES as u64;
+        }
+        let probed = subject.vectors.stats().recall;
+        assert_eq!((probed.probes - before.probes, probed.dropped), (queries, 0));
+        assert_eq!(probed.wanted as f64, wanted);
+        assert!((probed.found as f64 - found).abs() <= 1.0, "{probed:?}, {found} of {wanted}");
+    }
 }

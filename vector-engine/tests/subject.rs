@@ -16,10 +16,12 @@ use crate::reference::{Reference, ReferenceRow, filter, metadata};
 /// Small enough that segments span zones, large enough for a resident part.
 const ZONE_BYTES: u64 = 256 * 1024;
 
+#[derive(Clone)]
 pub(crate) struct Subject {
     pub(crate) environment: Arc<SimEnvironment>,
     pub(crate) media: Arc<SimMedia>,
     pub(crate) engine: Engine,
+    pub(crate) vectors: VectorEngine,
     pub(crate) index: Index,
     pub(crate) settings: IndexSettings,
     pub(crate) space: SpaceId,
@@ -51,10 +53,11 @@ pub(crate) fn open_index(
     options: &EngineOptions,
     space: SpaceId,
     settings: &IndexSettings,
-) -> Index {
+) -> (VectorEngine, Index) {
     let environment = Arc::clone(environment) as Arc<dyn Environment>;
     let vectors = VectorEngine::new(engine.clone(), environment, options.clone()).unwrap();
-    block_on(vectors.index(space, settings)).unwrap()
+    let index = block_on(vectors.index(space, settings)).unwrap();
+    (vectors, index)
 }
 
 impl Subject {
@@ -65,9 +68,9 @@ impl Subject {
         let space = engine.reserve_space();
         let operations = vec![Operation::CreateSpace(space)];
         block_on(engine.commit(Batch { conditions: Vec::new(), operations })).unwrap();
-        let index = open_index(&environment, &engine, &options, space, &settings);
+        let (vectors, index) = open_index(&environment, &engine, &options, space, &settings);
         let reference = Reference::default();
-        Self { environment, media, engine, index, settings, space, reference, options }
+        Self { environment, media, engine, vectors, index, settings, space, reference, options }
     }
 
     /// The index that a device holds.
@@ -75,9 +78,15 @@ impl Subject {
         let environment = Arc::new(SimEnvironment::new(seed));
         let media = Arc::new(media);
         let engine = open_engine(&environment, Arc::clone(&media) as Arc<dyn Media>);
-        let (settings, options, space) = (self.settings.clone(), self.options.clone(), self.space);
-        let index = open_index(&environment, &engine, &options, space, &settings);
-        Self { environment, media, engine, index, settings, space, reference, options }
+        let store = Self { environment, media, engine, ..self.clone() };
+        store.reopened(self.space, reference)
+    }
+
+    /// Another index of the same store.
+    pub(crate) fn reopened(&self, space: SpaceId, reference: Reference) -> Self {
+        let (environment, options, settings) = (&self.environment, &self.options, &self.settings);
+        let (vectors, index) = open_index(environment, &self.engine, options, space, settings);
+        Self { vectors, index, space, reference, ..self.clone() }
     }
 
     /// Loses power and starts again.

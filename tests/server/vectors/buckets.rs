@@ -174,6 +174,7 @@ fn users_see_and_touch_their_own_buckets_alone() {
         ("CreateIndex", new),
         ("GetIndex", of_index.clone()),
         ("DeleteIndex", of_index.clone()),
+        ("ForkIndex", with(json!({ "newIndexName": "fork" }))),
         ("UpdateIndexMode", with(json!({ "indexMode": "ENHANCED" }))),
         ("UpdateMetadataConfiguration", with(json!({ "add": text }))),
         ("PutVectors", with(json!({ "vectors": vectors }))),

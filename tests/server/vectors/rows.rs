@@ -138,11 +138,25 @@ fn a_vector_that_an_index_cannot_take_is_named() {
         let fields = response.json()["fieldList"].clone();
         assert_eq!(fields, json!([{ "path": path, "message": why }]));
     }
-    for document in
-        ["[]", "7", "\"x\"", r#"{"a":{}}"#, r#"{"a":null}"#, r#"{"a":[{}]}"#, r#"{"a":[[1]]}"#]
-    {
+    // As AWS was seen to refuse them, and by the key.
+    let values = "Metadata values must be strings, numbers, booleans, or arrays: key 'a'";
+    let lists = "Metadata array values must be strings or numbers: key 'a'";
+    let empty = "Empty arrays are not allowed in metadata: key 'a'";
+    for (document, why) in [
+        ("[]", "Metadata must be an object"),
+        ("7", "Metadata must be an object"),
+        ("\"x\"", "Metadata must be an object"),
+        (r#"{"a":{}}"#, values),
+        (r#"{"a":null}"#, values),
+        (r#"{"a":[{}]}"#, lists),
+        (r#"{"a":[[1]]}"#, lists),
+        (r#"{"a":[true]}"#, lists),
+        (r#"{"a":[1,"a"]}"#, lists),
+        (r#"{"a":["a",1]}"#, lists),
+        (r#"{"a":[]}"#, empty),
+    ] {
         let message = put(&cosine, "[1,2]", document).failed(400, "ValidationException");
-        assert!(message.starts_with("Invalid record for key 'wrong': Metadata"), "{message}");
+        assert_eq!(message, format!("Invalid record for key 'wrong': {why}"), "{document}");
     }
     for components in ["[1,\"2\"]", "[1,null]", "[1,true]", "[[1],2]", "{}", "7"] {
         put(&cosine, components, "{}").failed(400, "SerializationException");
@@ -156,6 +170,10 @@ fn a_vector_that_an_index_cannot_take_is_named() {
     }
     put(&euclidean, "[0,0]", &long("f", 2035)).expect(200);
     put(&cosine, "[0,1e-45]", &long("raw", 40_945)).expect(200);
+    put(&cosine, "[1,2]", r#"{"":"x","$eq":"y","a.b":["","x","x"],"n":[1,2.5]}"#).expect(200);
+    let unnamed = json!({ "indexArn": cosine, "filter": { "": "x", "a.b": "x", "n": 2.5 } });
+    let listed = ok(&client, "ListVectors", &unnamed);
+    assert_eq!(column(listed["vectors"].as_array().unwrap(), "key"), ["wrong"]);
 }
 
 #[test]
@@ -309,6 +327,7 @@ fn queries_that_make_no_sense_are_refused() {
     let arn = ok(&client, "CreateIndex", &new)["indexArn"].as_str().unwrap().to_owned();
     let vector = json!({ "float32": [1, 2] });
     let text = |key: &str| json!({ "text": "word", "metadataKey": key });
+    let filtered = |filter: Value| json!({ "topK": 1, "queryVector": vector, "filter": filter });
     let unfit = "Query vector contains invalid values or is invalid for this index";
     for (body, message) in [
         (json!({ "topK": 1 }), Some("Must specify queryVector, queryTexts, or both")),
@@ -320,11 +339,17 @@ fn queries_that_make_no_sense_are_refused() {
         (json!({ "topK": 1, "queryVector": { "float32": [1e39, 0] } }), Some(unfit)),
         (json!({ "topK": 1, "queryTexts": [text("x")] }), None),
         (json!({ "topK": 1, "queryTexts": [text("t"), text("t")] }), None),
-        (json!({ "topK": 1, "queryVector": vector, "filter": {} }), None),
-        (json!({ "topK": 1, "queryVector": vector, "filter": [] }), None),
-        (json!({ "topK": 1, "queryVector": vector, "filter": { "a": { "$in": [] } } }), None),
-        (json!({ "topK": 1, "queryVector": vector, "filter": { "a": { "$eg": 1 } } }), None),
-        (json!({ "topK": 1, "queryVector": vector, "filter": { "raw": "x" } }), None),
+        (filtered(json!({})), Some("Invalid filter: a filter must name at least one key")),
+        (filtered(json!([])), Some("Invalid filter: a filter must be an object")),
+        (filtered(json!({ "a": { "$in": [] } })), None),
+        (
+            filtered(json!({ "a": { "$eg": 1 } })),
+            Some("Invalid filter: key 'a' has the unknown operator '$eg'"),
+        ),
+        (
+            filtered(json!({ "raw": "x" })),
+            Some("Invalid use of non-filterable metadata in filter: key 'raw'"),
+        ),
         (json!({ "topK": 1, "queryVector": vector, "nextToken": "forged" }), None),
         (json!({ "topK": 1, "queryVector": vector, "maxResults": 0 }), None),
     ] {

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::filter::FilterLimits;
-use crate::metadata::{Metadata, MetadataLimits};
+use crate::metadata::Metadata;
 
 fn metadata(document: &Value) -> Metadata {
-    Metadata::from_json(document, &[], &MetadataLimits::default()).unwrap()
+    Metadata::stored(document)
 }
 
 fn filter(document: &Value) -> Filter {

@@ -1,6 +1,6 @@
 //! A filter from JSON.
 //!
-//! The service's own words are known for "Invalid query filter" only; what follows them is ours.
+//! The service says "Invalid filter" and no more, whatever is wrong; what follows that is ours.
 
 use serde_json::{Map, Value};
 
@@ -20,7 +20,7 @@ struct Parser {
 }
 
 fn invalid(why: impl std::fmt::Display) -> Error {
-    Error::Invalid(format!("Invalid query filter: {why}"))
+    Error::Invalid(format!("Invalid filter: {why}"))
 }
 
 /// One part as itself, more joined.
@@ -61,7 +61,6 @@ impl Parser {
                         "'{operator}' cannot stand where a key does"
                     )));
                 }
-                "" => return Err(invalid("a key must not be empty")),
                 _ => self.key(key, value, &mut parts)?,
             }
         }

@@ -16,6 +16,27 @@ fn refusal(document: &Value) -> String {
     }
 }
 
+impl Metadata {
+    /// As a document could once be stored: with lists of anything, and of nothing.
+    pub(crate) fn stored(document: &Value) -> Self {
+        let mut entries: Vec<(&String, &Value)> = document.as_object().unwrap().iter().collect();
+        entries.sort_unstable_by_key(|(key, _)| *key);
+        let mut encoded = Vec::new();
+        for (key, value) in entries {
+            varint::write(&mut encoded, key.len() as u64);
+            encoded.extend_from_slice(key.as_bytes());
+            let scalar = |value| Scalar::from_json(value).unwrap();
+            match value {
+                Value::Array(items) => {
+                    encode_list(&items.iter().map(scalar).collect::<Vec<_>>(), &mut encoded);
+                }
+                value => scalar(value).encode_into(&mut encoded),
+            }
+        }
+        Self::decode(&encoded).unwrap()
+    }
+}
+
 fn encoded(metadata: &Metadata) -> Vec<u8> {
     let mut out = Vec::new();
     metadata.encode_into(&mut out);
@@ -27,7 +48,8 @@ fn what_was_given_comes_back() {
     for document in [
         json!({}),
         json!({"a": "x", "b": 1, "c": -1, "d": 1.5, "e": true, "f": false}),
-        json!({"list": ["x", 1, -2, 0.5, true], "empty": [], "text": ""}),
+        json!({"strings": ["x", "", "x"], "numbers": [1, -2, 0.5], "text": ""}),
+        json!({"": "without a name", "$eq": 1, "a.b": ["c"]}),
         json!({"großer Schlüssel 鍵": "Wert 値 \u{0} \u{1F600}"}),
         json!({"big": u64::MAX, "small": i64::MIN, "odd": (1u64 << 53) + 1, "tiny": 5e-324}),
         json!({"z": 1, "a": 2, "$x": 3, "a.b": 4}),
@@ -49,34 +71,41 @@ fn a_float_stays_a_float() {
 }
 
 #[test]
-fn what_is_not_metadata_is_refused_by_name() {
+fn what_is_not_metadata_is_refused_in_amazons_words_and_by_name() {
+    const VALUES: &str = "Metadata values must be strings, numbers, booleans, or arrays: key 'k'";
+    const LISTS: &str = "Metadata array values must be strings or numbers: key 'k'";
     for (document, text) in [
         (json!([]), "Metadata must be an object"),
         (json!("x"), "Metadata must be an object"),
         (json!(null), "Metadata must be an object"),
-        (json!({"": 1}), "Metadata keys must not be empty"),
-        (json!({"k": null}), "Metadata value of key 'k' must be a string, number, boolean or list"),
-        (
-            json!({"a": 1, "k": {"x": 1}}),
-            "Metadata value of key 'k' must be a string, number, boolean or list",
-        ),
-        (
-            json!({"k": ["x", null]}),
-            "Metadata list of key 'k' must hold strings, numbers and booleans only",
-        ),
-        (
-            json!({"k": [["x"]]}),
-            "Metadata list of key 'k' must hold strings, numbers and booleans only",
-        ),
-        (
-            json!({"k": [{}]}),
-            "Metadata list of key 'k' must hold strings, numbers and booleans only",
-        ),
+        (json!({"k": null}), VALUES),
+        (json!({"a": 1, "k": {"x": 1}}), VALUES),
+        (json!({"bulk": 1, "k": {}}), VALUES),
+        (json!({"k": []}), "Empty arrays are not allowed in metadata: key 'k'"),
+        (json!({"k": ["x", null]}), LISTS),
+        (json!({"k": [["x"]]}), LISTS),
+        (json!({"k": [{}]}), LISTS),
+        (json!({"k": [true, false]}), LISTS),
+        (json!({"k": ["x", 1]}), LISTS),
+        (json!({"k": [1, "x"]}), LISTS),
     ] {
         assert_eq!(refusal(&document), text);
     }
     let long = "k".repeat(2049);
     assert_eq!(refusal(&json!({long: true})), "Metadata keys must have at most 2048 bytes");
+}
+
+#[test]
+fn what_lists_of_anything_were_stored_is_still_read() {
+    for document in [
+        json!({"list": ["x", 1, -2, 0.5, true], "empty": [], "text": ""}),
+        json!({"a": [false], "b": "x"}),
+    ] {
+        let metadata = Metadata::stored(&document);
+        assert_eq!(Value::Object(metadata.to_json()), document);
+        assert_eq!(Metadata::decode(&encoded(&metadata)).unwrap(), metadata);
+        assert!(matches!(made(&document), Err(Error::Invalid(_))));
+    }
 }
 
 /// An object of `count` keys.
@@ -139,7 +168,7 @@ fn a_row_without_metadata_allocates_nothing() {
 
 #[test]
 fn the_encoding_is_this() {
-    let metadata = made(&json!({"b": [true, -1], "a": "é", "c": 300, "d": 0.5})).unwrap();
+    let metadata = Metadata::stored(&json!({"b": [true, -1], "a": "é", "c": 300, "d": 0.5}));
     let expected = [
         &[1, b'a', 5, 2, 0xc3, 0xa9][..],
         &[1, b'b', 6, 3, 1, 3, 0],
@@ -188,7 +217,7 @@ proptest! {
         cut in any::<prop::sample::Index>(),
     ) {
         let metadata =
-            made(&json!({"a": "é", "b": [true, -1, "x", 0.5], "c": u64::MAX, "d": []})).unwrap();
+            Metadata::stored(&json!({"a": "é", "b": [true, -1, "x", 0.5], "c": u64::MAX, "d": []}));
         let mut bytes = encoded(&metadata);
         let at = at.index(bytes.len());
         bytes[at] = value;
