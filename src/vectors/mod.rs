@@ -11,6 +11,7 @@
 //!   documents are parsed one by one.
 
 mod access;
+mod binding;
 mod buckets;
 mod check;
 mod error;
@@ -32,6 +33,7 @@ mod shape;
 mod tagging;
 mod token;
 
+pub use binding::NewBinding;
 pub use error::{Failure, FieldFault, Kind};
 pub use limits::Limits;
 pub use operation::{Id, OPERATIONS, Operation};

@@ -91,6 +91,16 @@ impl Member {
         }
     }
 
+    /// True while a row with an owner lives.
+    pub(crate) fn has_owned(&self) -> bool {
+        match &self.rows {
+            Rows::Growing(_) => {
+                (0..self.len()).any(|row| !self.dead.contains(row) && self.is_owned(row))
+            }
+            Rows::Sealed(sealed) => !sealed.resident.owned.is_subset(&self.dead),
+        }
+    }
+
     /// The owner of a row. Blocks: a sealed row is read.
     pub(crate) fn owner(&self, row: u32) -> Result<Option<Owner>> {
         match &self.rows {
