@@ -1,5 +1,6 @@
 //! Deleting objects and versions.
 
+use futures::StreamExt as _;
 use storage_engine::{
     Batch, Bypass, Condition, Content, Entry, Error as EngineError, Keep, Missing, Operation,
     Outcome, Put as EnginePut, Remove, Test, Which,
@@ -12,6 +13,7 @@ use super::commit::no_outcome;
 use super::condition::DeleteConditions;
 use super::error::{ObjectError, Result};
 use super::key::name_of;
+use super::limits::UNBINDS_MAX;
 use super::version_id::VersionId;
 
 /// What to delete.
@@ -78,11 +80,15 @@ impl Bucket {
             })
             .collect();
         let mut committed = self.engine().commit_all(batches).await.into_iter();
+        let alone = deletes.iter().zip(&turns).filter(|(_, turn)| matches!(turn, Turn::Alone));
+        let alone: Vec<_> = alone.map(|(delete, _)| self.delete_one(delete)).collect();
+        let alone = futures::stream::iter(alone).buffered(UNBINDS_MAX);
+        let mut alone = alone.collect::<Vec<_>>().await.into_iter();
         let mut answers = Vec::with_capacity(deletes.len());
         for (delete, turn) in deletes.iter().zip(turns) {
             answers.push(match turn {
                 Turn::Answered(answer) => answer,
-                Turn::Alone => self.delete_one(delete).await,
+                Turn::Alone => alone.next().unwrap_or_else(|| Err(no_outcome())),
                 Turn::Together => {
                     match committed.next().map(|result| self.answer(delete, result)) {
                         Some(Ok(Some(deleted))) => Ok(deleted),

@@ -1,6 +1,7 @@
 //! S3 Vectors as its clients meet it: requests signed as for a service that is not S3, bodies and
 //! answers in JSON.
 
+mod bound;
 mod buckets;
 mod indexes;
 mod requests;
