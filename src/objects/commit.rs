@@ -148,7 +148,7 @@ impl Bucket {
             None => (None, None),
         };
         let still_at = still.is_some().then_some(conditions.len());
-        conditions.extend(still.clone());
+        conditions.extend(still);
         let put = Operation::Put(EnginePut {
             space,
             name: new.name.clone(),
@@ -163,19 +163,7 @@ impl Bucket {
         });
         let operations = std::iter::once(put).chain(operations).collect();
         let vectors = VectorChange { comes: new.bind.clone(), goes };
-        let committed = match self.commit_with(vectors, Batch { conditions, operations }).await {
-            // What stands in the way may be what took this version's place meanwhile.
-            Err(ObjectError::VectorConflict(why)) => {
-                return match still {
-                    Some(still) if self.still(&new.name)?.test != still.test => {
-                        Ok(Attempt::Changed)
-                    }
-                    _ => Err(ObjectError::VectorConflict(why)),
-                };
-            }
-            committed => committed?,
-        };
-        match committed {
+        match self.commit_with(vectors, Batch { conditions, operations }).await? {
             Ok(outcomes) => match outcomes.first() {
                 Some(outcome) => Ok(Attempt::Made(self.made(outcome))),
                 None => Err(no_outcome()),

@@ -232,7 +232,8 @@ impl Index {
     }
 
     /// Puts rows for their owners and deletes what of `keys` is their owners', together with `extra`,
-    /// all or nothing. A row may take the place of one whose owner stands in `keys`.
+    /// all or nothing. A row may take the place of one whose owner stands in `keys`. A write whose
+    /// conditions do not hold is refused for them, whatever else stands in its way.
     pub async fn change_owned(
         &self,
         rows: Vec<(Owner, NewRow)>,
@@ -578,7 +579,8 @@ impl IndexInner {
         let before = self.state();
         let (mut batches, mut waiting) = (Vec::new(), Vec::new());
         for Waiting { delta, value, acts_for, mut extra, reply } in group {
-            if let Err(error) = self.may(&before, &delta, &acts_for) {
+            if let Err(refused) = self.may(&before, &delta, &acts_for) {
+                let error = self.refusal(refused, extra.conditions).await;
                 // The caller may have gone: it needs no answer.
                 drop(reply.send(Err(error)));
                 continue;
@@ -610,6 +612,19 @@ impl IndexInner {
         }
         if seals {
             self.shared.wake();
+        }
+    }
+
+    /// Why a write that may not be is refused: for its own conditions, if they do not hold. Then the row
+    /// in its way may be one that it did not know of.
+    async fn refusal(&self, refused: Error, conditions: Vec<Condition>) -> Error {
+        if conditions.is_empty() {
+            return refused;
+        }
+        let asks = Batch { conditions, operations: Vec::new() };
+        match self.store.engine.commit(asks).await {
+            Ok(_) => refused,
+            Err(error) => error.into(),
         }
     }
 

@@ -197,6 +197,12 @@ fn rows_of_an_owner_change_only_with_it_and_with_what_it_commits() {
         test: storage_engine::Test::Absent,
     };
     let keys = vec!["bound".to_owned()];
+    // Nor does one that may not, and is told of the condition, which was decided first.
+    let stale = Batch { conditions: vec![absent.clone()], operations: Vec::new() };
+    let refused = block_on(subject.index.write_owned(other, vec![owned.clone()], stale));
+    let is_condition =
+        |error| matches!(error, Error::Storage(storage_engine::Error::Condition { index: 0, .. }));
+    assert!(refused.is_err_and(is_condition));
     let fails = Batch { conditions: vec![absent], operations: vec![remove] };
     block_on(subject.index.delete_owned(owner, keys.clone(), fails)).unwrap_err();
     assert_eq!(block_on(subject.index.get(&keys, Want::default())).unwrap().len(), 1);
