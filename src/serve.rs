@@ -375,7 +375,17 @@ async fn answer(
         },
     };
     let environment = Arc::clone(&store.environment);
+    let vectors = vectors::Service::new(vectors::Parts {
+        engine: store.engine.clone(),
+        catalog: store.catalog.clone(),
+        vectors: store.vectors.clone(),
+        environment: Arc::clone(&store.environment),
+        token_key: store.token_key.clone(),
+        region: config.region.clone(),
+        limits: Limits::default(),
+    });
     let objects = Objects::new(store.engine.clone(), store.catalog.clone(), environment, settings);
+    let objects = objects.with_indexes(Arc::new(vectors.clone()));
     make_buckets(&objects, &config.buckets).await?;
     let sweeper = tokio::spawn({
         let objects = objects.clone();
@@ -384,7 +394,7 @@ async fn answer(
     let readiness = Readiness::default();
     let engine = store.engine.clone();
     let server = Server::new(
-        crate::s3::service(objects),
+        crate::s3::service(objects, Some(vectors.clone())),
         identities,
         move || engine.stats(),
         readiness.clone(),
@@ -396,18 +406,7 @@ async fn answer(
             drain: config.drain,
         },
     );
-    let server = server.with_vectors(Vectors::new(
-        vectors::Service::new(vectors::Parts {
-            engine: store.engine.clone(),
-            catalog: store.catalog.clone(),
-            vectors: store.vectors.clone(),
-            environment: Arc::clone(&store.environment),
-            token_key: store.token_key.clone(),
-            region: config.region.clone(),
-            limits: Limits::default(),
-        }),
-        config.vector_body_bytes,
-    ));
+    let server = server.with_vectors(Vectors::new(vectors, config.vector_body_bytes));
     announce(config, store, directory, listener.local_addr().map_err(ServeError::System)?);
     readiness.set_ready();
     server

@@ -219,6 +219,7 @@ impl Objects {
             public_access_block: Some(PublicAccessBlock::ALL),
             tags: tags.tags().to_vec(),
             encryption: BucketEncryption::default(),
+            bound: false,
             objects: objects.0,
             uploads: uploads.0,
         };

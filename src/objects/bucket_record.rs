@@ -36,6 +36,9 @@ pub struct BucketRecord {
     /// Default encryption.
     #[serde(default)]
     pub encryption: BucketEncryption,
+    /// True once the bucket may hold versions with bound vectors. Never taken away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) bound: bool,
     /// Space of the keys.
     pub(super) objects: u32,
     /// Space of uploads and parts.

@@ -97,7 +97,10 @@ impl Bucket {
     }
 
     /// Changes the record as it is now. A change that changes nothing writes nothing.
-    async fn update(&self, change: impl Fn(&mut BucketRecord) -> Result<()> + Send) -> Result<()> {
+    pub(super) async fn update(
+        &self,
+        change: impl Fn(&mut BucketRecord) -> Result<()> + Send,
+    ) -> Result<()> {
         for _ in 0..RETRIES_MAX {
             let now = self.again()?;
             let mut record = now.record().clone();
@@ -174,6 +177,7 @@ mod tests {
             public_access_block: Some(PublicAccessBlock::ALL),
             tags: vec![],
             encryption: BucketEncryption::default(),
+            bound: false,
             objects: 1,
             uploads: 2,
         }

@@ -1,7 +1,7 @@
 //! Committing a new version of a key: the one way by which put, copy and complete write.
 //!
 //! The batch holds only while the bucket's record is the one its versioning and lock were read
-//! from; when that changed, they are read again.
+//! from; when that changed, they are read again. Vectors are bound and unbound by the same batch.
 
 use bytes::Bytes;
 use storage_engine::{
@@ -9,11 +9,12 @@ use storage_engine::{
     Put as EnginePut, ROOT_SPACE, Stamp, Test, Value,
 };
 
+use super::binding::{Bind, VectorChange};
 use super::bucket::Bucket;
 use super::bucket_record::Versioning;
 use super::condition::WriteConditions;
 use super::error::{ObjectError, Result};
-use super::limits::RETRIES_MAX;
+use super::limits::{BOUND_RETRIES_MAX, RETRIES_MAX};
 use super::lock::LockRequest;
 use super::version_id::VersionId;
 use crate::catalog::Kind;
@@ -29,6 +30,8 @@ pub(super) struct NewVersion {
     pub(super) label: u8,
     pub(super) lock: LockRequest,
     pub(super) conditions: WriteConditions,
+    /// The vector that comes with it.
+    pub(super) bind: Option<Bind>,
 }
 
 /// What else happens in the same batch.
@@ -106,13 +109,22 @@ impl Bucket {
         companions: impl Fn() -> Companions + Send,
     ) -> Result<Made> {
         let mut bucket = self.clone();
-        for _ in 0..RETRIES_MAX {
+        if new.bind.is_some() && !bucket.record().bound {
+            bucket.allow_bound().await?;
+            bucket = bucket.again()?;
+        }
+        for _ in 0..bucket.retries() {
             match bucket.try_version(new, companions()).await? {
                 Attempt::Made(made) => return Ok(made),
-                Attempt::BucketChanged => bucket = bucket.again()?,
+                Attempt::Changed => bucket = bucket.again()?,
             }
         }
         Err(ObjectError::OperationAborted)
+    }
+
+    /// How often a change of versions is tried.
+    pub(super) fn retries(&self) -> usize {
+        if self.record().bound { BOUND_RETRIES_MAX } else { RETRIES_MAX }
     }
 
     async fn try_version(&self, new: &NewVersion, companions: Companions) -> Result<Attempt> {
@@ -121,6 +133,7 @@ impl Bucket {
             true => vec![],
             false => new.conditions.tests(self.engine().current(space, &new.name)?.as_ref())?,
         };
+        let replaced = self.replaced(&new.name).await?;
         let Companions { conditions: more, refusal, operations } = companions;
         let own_count = 1 + more.len();
         let mut conditions = vec![self.unchanged()];
@@ -130,6 +143,12 @@ impl Bucket {
             name: new.name.clone(),
             test: key.test,
         }));
+        let (still, goes) = match replaced {
+            Some(replaced) => (Some(replaced.still), replaced.binding),
+            None => (None, None),
+        };
+        let still_at = still.is_some().then_some(conditions.len());
+        conditions.extend(still);
         let put = Operation::Put(EnginePut {
             space,
             name: new.name.clone(),
@@ -143,12 +162,16 @@ impl Bucket {
             lock: self.lock_for(new.lock)?,
         });
         let operations = std::iter::once(put).chain(operations).collect();
-        match self.engine().commit(Batch { conditions, operations }).await {
+        let vectors = VectorChange { comes: new.bind.clone(), goes };
+        match self.commit_with(vectors, Batch { conditions, operations }).await? {
             Ok(outcomes) => match outcomes.first() {
                 Some(outcome) => Ok(Attempt::Made(self.made(outcome))),
                 None => Err(no_outcome()),
             },
-            Err(EngineError::Condition { index: 0, .. }) => Ok(Attempt::BucketChanged),
+            Err(EngineError::Condition { index: 0, .. }) => Ok(Attempt::Changed),
+            Err(EngineError::Condition { index, .. }) if Some(index) == still_at => {
+                Ok(Attempt::Changed)
+            }
             Err(EngineError::Condition { index, found }) => {
                 let test = index.checked_sub(own_count).and_then(|index| tests.get(index));
                 Err(test.map_or(refusal, |test| test.refusal(found.as_ref())))
@@ -160,7 +183,8 @@ impl Bucket {
 
 enum Attempt {
     Made(Made),
-    BucketChanged,
+    /// The bucket's record or the version to be replaced is another: look again.
+    Changed,
 }
 
 /// The engine broke its word: one outcome an operation.

@@ -109,6 +109,7 @@ impl Bucket {
             label: meta.label(),
             lock: upload.record.lock,
             conditions: complete.conditions,
+            bind: None,
         };
         let request = NamedPart::digest(named);
         let completion = Completion { etag, checksum: Some(checksum.clone()), request };

@@ -108,6 +108,7 @@ impl Bucket {
             label: meta.label(),
             lock: copy.lock,
             conditions: copy.conditions,
+            bind: None,
         };
         let made = self.commit_version(&new, Companions::none).await?;
         Ok(Copied {
@@ -138,6 +139,7 @@ impl Copy {
     async fn meta(&self, source: &Object) -> Result<ObjectMeta> {
         let from = &source.info().meta;
         let mut meta = from.clone();
+        meta.binding = None;
         if let MetadataDirective::Replace { headers, user_metadata } = &self.metadata {
             check_user_metadata(user_metadata)?;
             meta.headers = headers.clone();

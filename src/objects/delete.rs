@@ -1,17 +1,19 @@
 //! Deleting objects and versions.
 
+use futures::StreamExt as _;
 use storage_engine::{
-    Batch, Bypass, Condition, Content, Entry, Error as EngineError, Missing, Operation, Outcome,
-    Put as EnginePut, Remove, Test, Which,
+    Batch, Bypass, Condition, Content, Entry, Error as EngineError, Keep, Missing, Operation,
+    Outcome, Put as EnginePut, Remove, Test, Which,
 };
 
+use super::binding::{VectorChange, is_bound};
 use super::bucket::Bucket;
 use super::bucket_record::Versioning;
 use super::commit::no_outcome;
 use super::condition::DeleteConditions;
 use super::error::{ObjectError, Result};
 use super::key::name_of;
-use super::limits::RETRIES_MAX;
+use super::limits::UNBINDS_MAX;
 use super::version_id::VersionId;
 
 /// What to delete.
@@ -42,6 +44,18 @@ enum Plan {
     Done(Deleted),
     /// Commit this. The batch holds while what was looked at is still so.
     Commit(Batch),
+    /// Commit this with the removal of the vector that is bound to the version.
+    Unbind(Batch, Entry),
+}
+
+/// Where the answer to one of many deletes comes from.
+enum Turn {
+    /// It is there.
+    Answered(Result<Deleted>),
+    /// It is in the batches that are committed in one go.
+    Together,
+    /// It is one of its own.
+    Alone,
 }
 
 impl Bucket {
@@ -53,29 +67,37 @@ impl Bucket {
     /// Deletes many, in one go; answers in their order. At most [`super::DELETE_KEYS_MAX`].
     pub async fn delete_many(&self, deletes: Vec<Delete>) -> Vec<Result<Deleted>> {
         let mut batches = Vec::new();
-        let plans: Vec<Option<Result<Deleted>>> = deletes
+        let turns: Vec<Turn> = deletes
             .iter()
             .map(|delete| match self.plan(delete) {
-                Ok(Plan::Done(deleted)) => Some(Ok(deleted)),
+                Ok(Plan::Done(deleted)) => Turn::Answered(Ok(deleted)),
                 Ok(Plan::Commit(batch)) => {
                     batches.push(batch);
-                    None
+                    Turn::Together
                 }
-                Err(error) => Some(Err(error)),
+                Ok(Plan::Unbind(..)) => Turn::Alone,
+                Err(error) => Turn::Answered(Err(error)),
             })
             .collect();
         let mut committed = self.engine().commit_all(batches).await.into_iter();
+        let alone = deletes.iter().zip(&turns).filter(|(_, turn)| matches!(turn, Turn::Alone));
+        let alone: Vec<_> = alone.map(|(delete, _)| self.delete_one(delete)).collect();
+        let alone = futures::stream::iter(alone).buffered(UNBINDS_MAX);
+        let mut alone = alone.collect::<Vec<_>>().await.into_iter();
         let mut answers = Vec::with_capacity(deletes.len());
-        for (delete, plan) in deletes.iter().zip(plans) {
-            answers.push(match plan {
-                Some(answer) => answer,
-                None => match committed.next().map(|result| self.answer(delete, result)) {
-                    Some(Ok(Some(deleted))) => Ok(deleted),
-                    // Something changed under this one: on its own, with another look.
-                    Some(Ok(None)) => self.delete_one(delete).await,
-                    Some(Err(error)) => Err(error),
-                    None => Err(no_outcome()),
-                },
+        for (delete, turn) in deletes.iter().zip(turns) {
+            answers.push(match turn {
+                Turn::Answered(answer) => answer,
+                Turn::Alone => alone.next().unwrap_or_else(|| Err(no_outcome())),
+                Turn::Together => {
+                    match committed.next().map(|result| self.answer(delete, result)) {
+                        Some(Ok(Some(deleted))) => Ok(deleted),
+                        // Something changed under this one: on its own, with another look.
+                        Some(Ok(None)) => self.delete_one(delete).await,
+                        Some(Err(error)) => Err(error),
+                        None => Err(no_outcome()),
+                    }
+                }
             });
         }
         answers
@@ -83,12 +105,17 @@ impl Bucket {
 
     async fn delete_one(&self, delete: &Delete) -> Result<Deleted> {
         let mut bucket = self.clone();
-        for _ in 0..RETRIES_MAX {
-            let batch = match bucket.plan(delete)? {
+        for _ in 0..bucket.retries() {
+            let result = match bucket.plan(delete)? {
                 Plan::Done(deleted) => return Ok(deleted),
-                Plan::Commit(batch) => batch,
+                Plan::Commit(batch) => bucket.engine().commit(batch).await,
+                Plan::Unbind(batch, entry) => {
+                    let name = name_of(&delete.key)?;
+                    let Some(goes) = bucket.binding_at(&name, &entry).await? else { continue };
+                    let vectors = VectorChange { comes: None, goes: Some(goes) };
+                    bucket.commit_with(vectors, batch).await?
+                }
             };
-            let result = bucket.engine().commit(batch).await;
             if let Some(deleted) = bucket.answer(delete, result)? {
                 return Ok(deleted);
             }
@@ -101,6 +128,10 @@ impl Bucket {
     fn plan(&self, delete: &Delete) -> Result<Plan> {
         let space = self.record().objects();
         let name = name_of(&delete.key)?;
+        let still = match self.record().bound {
+            true => Some(self.still(&name)?),
+            false => None,
+        };
         let found = match delete.version {
             None => self.engine().newest(space, &name)?,
             Some(version) => self
@@ -116,6 +147,19 @@ impl Bucket {
             let test = looked_at(delete, entry);
             conditions.push(Condition { space, name: name.clone(), test });
         }
+        let null = match (delete.version, self.record().versioning) {
+            (None, Versioning::Suspended) if still.is_some() => {
+                self.engine().version(space, &name, Which::Null)?
+            }
+            _ => None,
+        };
+        // The version that goes for good, with its vector if it has one.
+        let goes = match (delete.version, self.record().versioning) {
+            (Some(_), _) | (None, Versioning::Unversioned) => found.as_ref(),
+            (None, Versioning::Suspended) => null.as_ref(),
+            (None, Versioning::Enabled) => None,
+        };
+        let unbinds = goes.filter(|entry| is_bound(entry)).cloned();
         let operation = match (delete.version, self.record().versioning, &found) {
             (Some(version), _, None) => {
                 let version = Some(version);
@@ -123,6 +167,10 @@ impl Bucket {
             }
             (None, Versioning::Unversioned, None) => return Ok(Plan::Done(Deleted::default())),
             (Some(version), _, Some(_)) => {
+                if version == VersionId::Null {
+                    // Another null version may come, and one with a vector only after the record.
+                    conditions.push(self.unchanged());
+                }
                 let (which, bypass) = (version.which(), delete.bypass);
                 Operation::Remove(Remove { space, name, which, bypass })
             }
@@ -137,7 +185,16 @@ impl Bucket {
                 Operation::Put(EnginePut { space, name, keep, content, lock: None })
             }
         };
-        Ok(Plan::Commit(Batch { conditions, operations: vec![operation] }))
+        let null_goes = match delete.version {
+            Some(version) => version == VersionId::Null,
+            None => self.keep() == Keep::Null,
+        };
+        conditions.extend(still.filter(|_| null_goes));
+        let batch = Batch { conditions, operations: vec![operation] };
+        Ok(match unbinds {
+            Some(entry) => Plan::Unbind(batch, entry),
+            None => Plan::Commit(batch),
+        })
     }
 
     /// What a committed delete answers; none: something changed, look again.

@@ -33,6 +33,8 @@ pub enum ObjectError {
     InvalidLocationConstraint,
     /// The bucket's state does not allow the change.
     InvalidBucketState(&'static str),
+    /// Vectors stand in the way of the change: why.
+    VectorConflict(String),
     /// What depends on each other kept changing.
     OperationAborted,
     /// The content that was found was removed before it was used: who asked looks again.
@@ -139,6 +141,7 @@ impl ObjectError {
             Self::InvalidBucketName => "InvalidBucketName",
             Self::InvalidLocationConstraint => "InvalidLocationConstraint",
             Self::InvalidBucketState(_) => "InvalidBucketState",
+            Self::VectorConflict(_) => "Conflict",
             Self::OperationAborted | Self::ContentGone => "OperationAborted",
             Self::NoSuchTagSet => "NoSuchTagSet",
             Self::NoSuchPublicAccessBlock => "NoSuchPublicAccessBlockConfiguration",
@@ -192,6 +195,7 @@ impl ObjectError {
             | Self::BucketAlreadyOwnedByYou
             | Self::BucketNotEmpty
             | Self::InvalidBucketState(_)
+            | Self::VectorConflict(_)
             | Self::OperationAborted
             | Self::ContentGone => 409,
             Self::PreconditionFailed(_) => 412,
@@ -289,7 +293,9 @@ impl ObjectError {
             | Self::InvalidTag(text)
             | Self::InvalidRedirectLocation(text)
             | Self::MalformedDocument(text) => text,
-            Self::InvalidArgument(text) | Self::InvalidRequest(text) => text,
+            Self::InvalidArgument(text)
+            | Self::InvalidRequest(text)
+            | Self::VectorConflict(text) => text,
             Self::Body(error) => &error.message,
             Self::BadChecksum(algorithm) => {
                 return format!(

@@ -34,6 +34,11 @@ pub const RETENTION_DAYS_MAX: u32 = 36_500;
 pub const RETENTION_YEARS_MAX: u32 = 100;
 /// How often a write is tried again when what it depends on changed under it.
 pub const RETRIES_MAX: usize = 16;
+/// The same in a bucket with bound versions, where each write that takes the place of a version has
+/// to have seen it: more writers of one key than can be expected.
+pub(super) const BOUND_RETRIES_MAX: usize = 128;
+/// Bound versions of one call that are deleted at once: they are committed together.
+pub(super) const UNBINDS_MAX: usize = 64;
 /// Bytes that all hashes take in before the next ones: they stay in the nearest cache.
 pub(super) const HASH_PIECE_BYTES: usize = 64 * 1024;
 /// Bytes hashed before other tasks get the worker: less than a millisecond of MD5.

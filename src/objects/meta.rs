@@ -1,5 +1,6 @@
 //! What is kept with an object besides its bytes.
 
+use super::binding::Binding;
 use super::checksum::{Checksum, PartChecksum};
 use super::error::{ObjectError, Result};
 use super::label::Label;
@@ -153,13 +154,16 @@ pub struct ObjectMeta {
     pub checksum: Option<Checksum>,
     /// Its parts in order; none when it was written in one piece.
     pub parts: Vec<PartMeta>,
+    /// The vector that is bound to it.
+    pub binding: Option<Binding>,
 }
 
 impl ObjectMeta {
     /// The byte for listings.
     pub(super) fn label(&self) -> u8 {
         let checksum = self.checksum.as_ref().map(|sum| (sum.algorithm, sum.coverage));
-        Label { checksum, storage_class: self.storage_class }.encode()
+        let bound = self.binding.is_some();
+        Label { checksum, storage_class: self.storage_class, bound }.encode()
     }
 
     /// The checksum of one of its parts.
@@ -186,6 +190,7 @@ impl Attributes {
             encryption: Encryption::Aes256,
             checksum,
             parts,
+            binding: None,
         }
     }
 }

@@ -6,11 +6,13 @@
 //!   `uploads` (multipart uploads and their parts).
 //! - Everything that depends on a bucket's configuration is committed on the condition that the
 //!   configuration is still the one that was read; else it is read again.
+//! - A vector that is bound to a version is written, locked and removed in the version's batch.
 //! - Every condition of a client is decided by the engine's sequencer, never here.
 //!
 //! Entry: [`Objects::bucket`] gives a [`Bucket`], whose methods are the operations.
 
 mod assembly;
+mod binding;
 mod bucket;
 mod bucket_name;
 mod bucket_record;
@@ -48,6 +50,7 @@ mod upload_id;
 mod upload_record;
 mod version_id;
 
+pub use binding::{Bind, Binding, BoundIndexes};
 pub use bucket::{Bucket, BucketPage, Created, ListBuckets, NewBucket};
 pub use bucket_name::check_bucket_name;
 pub use bucket_record::{

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures::Stream;
 use storage_engine::Placement;
 
+use super::binding::Bind;
 use super::bucket::Bucket;
 use super::checksum::Checksum;
 use super::commit::{Companions, NewVersion};
@@ -36,6 +37,8 @@ pub struct Put {
     pub promise: BodyPromise,
     /// `x-amz-sdk-checksum-algorithm`: what to compute when no value was promised.
     pub algorithm: Option<Algorithm>,
+    /// The vector to bind to it.
+    pub bind: Option<Bind>,
 }
 
 /// An object that was written.
@@ -59,7 +62,7 @@ impl Bucket {
     where
         S: Stream<Item = std::result::Result<Bytes, BodyFault>> + Send,
     {
-        let Put { key, attributes, conditions, promise, algorithm } = put;
+        let Put { key, attributes, conditions, promise, algorithm, bind } = put;
         let name = name_of(&key)?;
         attributes.check()?;
         // Refuse now what would be refused after the last byte anyway.
@@ -77,7 +80,8 @@ impl Bucket {
         let digest = digests.checksums.into_iter().next().map(|sum| sum.digest);
         let checksum = Checksum::full(algorithm, digest.unwrap_or_default());
         let lock = attributes.lock;
-        let meta = attributes.into_meta(Some(checksum.clone()), vec![]);
+        let mut meta = attributes.into_meta(Some(checksum.clone()), vec![]);
+        meta.binding = bind.as_ref().map(|bind| bind.binding.clone());
         let new = NewVersion {
             name,
             value,
@@ -86,6 +90,7 @@ impl Bucket {
             label: meta.label(),
             lock,
             conditions,
+            bind,
         };
         let made = self.commit_version(&new, Companions::none).await?;
         let size = digests.size;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::binding::Binding;
 use super::checksum::Checksum;
 use super::fields::{FieldReader, FieldWriter, Malformed, pair_of, put_varint, text_of};
 use super::meta::{ContentHeaders, Encryption, ObjectMeta, PartMeta, StorageClass};
@@ -26,6 +27,8 @@ const STORAGE_CLASS: u8 = 10;
 const CHECKSUM: u8 = 11;
 /// Digest length; then for each part its number, its size, its digest.
 const PARTS: u8 = 12;
+/// Owner of 16 bytes, space, bucket's length, bucket, index's length, index, key.
+const BINDING: u8 = 13;
 
 impl ObjectMeta {
     /// As it is kept.
@@ -62,6 +65,9 @@ impl ObjectMeta {
         if !self.parts.is_empty() {
             writer.field(PARTS, &parts_field(&self.parts));
         }
+        if let Some(binding) = &self.binding {
+            writer.field(BINDING, &binding.field());
+        }
     }
 
     /// From [`ObjectMeta::encode`].
@@ -90,6 +96,7 @@ impl ObjectMeta {
             }
             CHECKSUM => self.checksum = Some(checksum_of(field)?),
             PARTS => self.parts = parts_of(field)?,
+            BINDING => self.binding = Some(Binding::of_field(field)?),
             _ => *header_slot(&mut self.headers, tag)? = Some(text_of(field)?),
         }
         Ok(())
@@ -189,6 +196,16 @@ impl TagSet {
 mod tests {
     use super::*;
 
+    fn binding() -> Binding {
+        Binding {
+            owner: vector_engine::Owner([0xab; 16]),
+            space: 300,
+            bucket: "b".into(),
+            index: "i".into(),
+            key: "k".into(),
+        }
+    }
+
     fn full() -> ObjectMeta {
         let text = |text: &str| Some(text.to_owned());
         ObjectMeta {
@@ -215,6 +232,7 @@ mod tests {
                 PartMeta { number: 1, size: 5 << 20, digest: vec![1; 32] },
                 PartMeta { number: 10_000, size: 3, digest: vec![2; 32] },
             ],
+            binding: Some(binding()),
         }
     }
 
@@ -232,9 +250,13 @@ mod tests {
             storage_class: StorageClass::GlacierIr,
             checksum: Some(Checksum::full(Algorithm::Crc32, vec![1, 2, 3, 4])),
             parts: vec![PartMeta { number: 3, size: 300, digest: vec![9; 4] }],
+            binding: Some(binding()),
             ..ObjectMeta::default()
         };
+        let owner = "ab".repeat(16);
         let kept = ["01", "0803016e76", "0a0105", "0b0701000001020304", "0c080403ac0209090909"];
+        let bound = ["0d17", &owner, "ac0201620169", "6b"].concat();
+        let kept = [kept.concat(), bound];
         assert_eq!(hex::encode(meta.encode()), kept.concat());
     }
 

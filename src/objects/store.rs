@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use storage_engine::{Engine, Environment};
 
+use super::binding::BoundIndexes;
 use super::bucket::{BucketState, NewBucket};
 use super::error::{ObjectError, Result};
 use crate::catalog::Catalog;
@@ -42,6 +43,8 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     /// Parsed records by name, each with the sequence it was parsed from.
     pub(super) buckets: RwLock<HashMap<String, Arc<BucketState>>>,
+    /// Where vectors are that are bound to versions.
+    pub(super) indexes: Option<Arc<dyn BoundIndexes>>,
 }
 
 impl Objects {
@@ -53,7 +56,24 @@ impl Objects {
         settings: Settings,
     ) -> Self {
         let buckets = RwLock::new(HashMap::new());
-        Self { shared: Arc::new(Shared { engine, catalog, environment, settings, buckets }) }
+        let indexes = None;
+        let shared = Shared { engine, catalog, environment, settings, buckets, indexes };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The same, with the indexes that versions may be bound to.
+    #[must_use]
+    pub fn with_indexes(self, indexes: Arc<dyn BoundIndexes>) -> Self {
+        let shared = &self.shared;
+        let shared = Shared {
+            engine: shared.engine.clone(),
+            catalog: shared.catalog.clone(),
+            environment: Arc::clone(&shared.environment),
+            settings: shared.settings.clone(),
+            buckets: RwLock::new(HashMap::new()),
+            indexes: Some(indexes),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     /// The operator's settings.

@@ -178,6 +178,11 @@ impl Caller {
         Ok(Self::new(principal, context))
     }
 
+    /// Who asks, as other services know it.
+    pub(super) fn into_parts(self) -> (Principal, Context) {
+        (self.principal, self.context)
+    }
+
     /// The principal's name.
     pub(super) fn name(&self) -> &str {
         &self.principal.name

@@ -25,7 +25,7 @@ use super::lock::{hold_name, mode_name};
 use super::properties::{DEFAULT_CONTENT_TYPE, encoded_words, http_date, iso_date};
 use super::read::{ChecksumDisplay, Read, ReadKind, ReadRequest, Selection};
 use super::refusal::{refuse_encryption, refuse_unbuilt};
-use super::{Wire, body};
+use super::{Wire, binding, body};
 use crate::checksum::{Algorithm, Coverage};
 use crate::objects::{Encryption, LegalHold, ObjectError, ObjectInfo, StorageClass, ValueReader};
 
@@ -146,6 +146,9 @@ fn head(access: &Access, view: &View<'_>, read: Read) -> HeaderMap {
     if info.meta.storage_class != StorageClass::default() {
         let name = HeaderValue::from_static(info.meta.storage_class.name());
         headers.insert(X_AMZ_STORAGE_CLASS, name);
+    }
+    if let Some(vector) = &info.meta.binding {
+        binding::insert(&mut headers, vector);
     }
     insert_tag_count(&mut headers, access, info);
     insert_lock(&mut headers, access, info);

@@ -12,6 +12,7 @@
 mod acl;
 mod action;
 mod attributes;
+mod binding;
 mod body;
 mod bucket;
 mod bucket_settings;
@@ -44,11 +45,14 @@ use s3s::{S3, S3Request, S3Response, S3Result};
 pub use self::read::{ReadKind, ReadRequest};
 pub use self::service::{Service, service};
 use crate::objects::Objects;
+use crate::vectors;
 
 /// The adapter: the only implementation of s3s' trait.
 #[derive(Debug, Clone)]
 struct Wire {
     objects: Objects,
+    /// Where vectors are that objects may be bound to; none: nowhere.
+    vectors: Option<vectors::Service>,
 }
 
 macro_rules! operations {

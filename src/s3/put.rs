@@ -12,7 +12,7 @@ use super::condition::write_conditions;
 use super::lock::parse_mode;
 use super::properties::{made_version, time_ms};
 use super::refusal::{encryption, refuse_unbuilt};
-use super::{Wire, action, body};
+use super::{Wire, action, binding, body};
 use crate::checksum::Algorithm;
 use crate::objects::{self, LockRequest, Put, Retention};
 use crate::server::body::BodyPromise;
@@ -53,17 +53,23 @@ pub(super) async fn put_object(
     mut request: S3Request<PutObjectInput>,
 ) -> S3Result<S3Response<PutObjectOutput>> {
     let access = wire.at_object(&request, action::PUT_OBJECT)?;
+    let vector = binding::take(&mut request.headers)?;
     refuse_unbuilt(&request.headers)?;
     let attributes = attributes!(&access, request);
     let promise = promise(&mut request)?;
     let algorithm = sdk_algorithm(&request.headers, request.input.checksum_algorithm.as_ref())?;
     let input = request.input;
+    let bind = match vector {
+        Some(vector) => Some(binding::bind(wire, access.caller.clone(), &input.key, vector).await?),
+        None => None,
+    };
     let put = Put {
         conditions: write_conditions(input.if_match.as_ref(), input.if_none_match.as_ref())?,
         key: input.key,
         attributes,
         promise,
         algorithm,
+        bind,
     };
     let body = input.body.unwrap_or_else(|| body::whole(Bytes::new()));
     let stored = access.bucket.put(put, body).await?;

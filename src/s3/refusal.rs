@@ -5,6 +5,7 @@ use s3s::dto::{BucketCannedACL, ObjectCannedACL, ServerSideEncryption, StorageCl
 use s3s::header::X_AMZ_SERVER_SIDE_ENCRYPTION;
 use s3s::{S3Error, S3Result, s3_error};
 
+use super::binding;
 use crate::objects;
 
 /// Prefixes of headers that ask for what is not built.
@@ -24,6 +25,9 @@ pub(super) fn refuse_unbuilt(headers: &HeaderMap) -> S3Result<()> {
 }
 
 fn refuse_header(name: &HeaderName) -> S3Result<()> {
+    if name.as_str().starts_with(binding::PREFIX) {
+        return Err(s3_error!(NotImplemented, "Vectors are bound to objects by PutObject alone"));
+    }
     let Some(rest) = name.as_str().strip_prefix("x-amz-") else { return Ok(()) };
     if rest.starts_with("meta-") {
         return Ok(());
@@ -124,6 +128,7 @@ mod tests {
             ("x-amz-write-offset-bytes", S3ErrorCode::NotImplemented),
             ("x-amz-rename-source", S3ErrorCode::NotImplemented),
             ("x-amz-rename-source-if-match", S3ErrorCode::NotImplemented),
+            ("x-lodestore-vector-index", S3ErrorCode::NotImplemented),
             ("x-amz-grant-read", S3ErrorCode::AccessControlListNotSupported),
         ] {
             let mut headers = HeaderMap::new();

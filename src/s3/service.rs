@@ -27,6 +27,7 @@ use super::read::ReadRequest;
 use super::{Wire, get, tagging};
 use crate::objects::Objects;
 use crate::server::guard::OperationName;
+use crate::vectors;
 
 /// XML of a request. The largest legitimate one completes 10,000 parts with a checksum each.
 const XML_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -98,14 +99,15 @@ pub struct Service {
 
 /// Builds the service. Requests must come through the gate: this part verifies no signature, it
 /// trusts the [`crate::iam::Principal`] in the request's extensions and refuses when there is none.
-pub fn service(objects: Objects) -> Service {
+/// Objects are bound to vectors of `vectors`, which `objects` has for its indexes.
+pub fn service(objects: Objects, vectors: Option<vectors::Service>) -> Service {
     let mut config = S3Config::default();
     config.xml_max_body_size = XML_BYTES_MAX;
     config.post_object_max_file_size = FORM_FILE_BYTES_MAX;
     config.form_max_field_size = FORM_FIELD_BYTES_MAX;
     config.form_max_fields_size = FORM_FIELDS_BYTES_MAX;
     config.form_max_parts = FORM_PARTS_MAX;
-    let wire = Wire { objects };
+    let wire = Wire { objects, vectors };
     let mut builder = S3ServiceBuilder::new(wire.clone());
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
     Service { inner: builder.build(), wire }

@@ -74,7 +74,7 @@ async fn store() -> Service {
     let catalog = Catalog::open(engine.clone(), None).await.unwrap();
     let settings =
         objects::Settings { region: "us-east-1".into(), small_parts: SmallParts::Allowed };
-    service(Objects::new(engine, catalog, environment, settings))
+    service(Objects::new(engine, catalog, environment, settings), None)
 }
 
 async fn send(service: &Service, principal: Option<Principal>, ask: Ask<'_>) -> Answer {

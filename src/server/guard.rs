@@ -55,9 +55,15 @@ pub fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
+/// Names of headers that mean something to some operation, known or not: a signed request has them all
+/// signed.
+pub fn is_ours_or_amazons(name: &str) -> bool {
+    name.starts_with("x-amz-") || name.starts_with("x-lodestore-")
+}
+
 fn is_meaningful(name: &HeaderName) -> bool {
     let text = name.as_str();
-    text.starts_with("x-amz-") || MEANINGFUL.contains(name) || text == "content-md5"
+    is_ours_or_amazons(text) || MEANINGFUL.contains(name) || text == "content-md5"
 }
 
 fn is_list(name: &HeaderName) -> bool {
@@ -200,6 +206,7 @@ mod tests {
             [("content-md5", b"a"), ("content-md5", b"b")],
             [("x-amz-object-lock-mode", b"\xff"), ("range", b"bytes=0-1")],
             [("x-amz-meta-a", b"\xff"), ("range", b"bytes=0-1")],
+            [("x-lodestore-vector-key", b"a"), ("x-lodestore-vector-key", b"b")],
             [("cache-control", b"\xff"), ("range", b"bytes=0-1")],
         ] {
             assert_eq!(check_headers(&headers(&lines)).unwrap_err().code, "InvalidArgument");

@@ -148,6 +148,7 @@ impl Service {
             non_filterable,
             text,
             tags,
+            bound: false,
             space: 0,
         };
         let arn = self.arn_of(&record);
@@ -236,10 +237,27 @@ impl Service {
         let input: shape::OfIndex = read(body)?;
         checked(input.target())?;
         let found = self.access(caller).index(input.target())?;
-        let name = &found.index.record.name;
-        let deleted = self.shared.registry.delete_index(&found.bucket.record, name).await?;
-        self.shared.vectors.forget(deleted.record.space());
-        Ok(nothing())
+        let registry = &self.shared.registry;
+        let (bucket, mut index) = (&found.bucket.record, found.index);
+        for _ in 0..RETRIES_MAX {
+            // Where rows may be bound to objects, none is, and none comes to be.
+            let rows = match index.record.bound {
+                true => Some(self.rows(&index.record).await?),
+                false => None,
+            };
+            let held = match &rows {
+                Some(rows) => Some(rows.hold_unowned().await?),
+                None => None,
+            };
+            if registry.delete_index(bucket, &index).await? {
+                self.shared.vectors.forget(index.record.space());
+                return Ok(nothing());
+            }
+            drop(held);
+            let again = registry.index(&bucket.name, &index.record.name)?;
+            index = again.ok_or_else(Failure::no_index)?;
+        }
+        Err(Failure::contended())
     }
 
     /// `UpdateIndexMode`: there is one mode, so nothing changes.

@@ -11,6 +11,7 @@
 //!   documents are parsed one by one.
 
 mod access;
+mod binding;
 mod buckets;
 mod check;
 mod error;
@@ -36,6 +37,7 @@ mod tagging;
 mod token;
 mod verify;
 
+pub use binding::NewBinding;
 pub use error::{Failure, FieldFault, Kind};
 pub use limits::Limits;
 pub use operation::{Id, OPERATIONS, Operation};

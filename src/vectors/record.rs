@@ -56,6 +56,9 @@ pub(super) struct IndexRecord {
     /// Tags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) tags: Tags,
+    /// True once rows of it may be bound to objects. Never taken away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) bound: bool,
     /// Space of its rows.
     pub(super) space: u32,
 }
@@ -206,6 +209,7 @@ mod tests {
             non_filterable: vec!["raw".into()],
             text: vec![TextConfiguration { key: "raw".into(), language: Some("en".into()) }],
             tags: Tags::from([("a".into(), "b".into())]),
+            bound: true,
             space: 9,
         };
         let bytes = record.encode().unwrap();

@@ -15,7 +15,7 @@ use storage_engine::{
     Bypass, Condition, Content, Engine, Environment, Error as EngineError, Keep, Missing,
     Operation, Put, ROOT_SPACE, Remove, SpaceId, Stamp, Test, Value, Which,
 };
-use vector_engine::Index;
+use vector_engine::{Index, Owner};
 
 use super::error::{Failure, Kind, Result};
 use super::limits::{CATALOG_PAGE, Limits, RETRIES_MAX};
@@ -291,38 +291,39 @@ impl Registry {
         Ok(())
     }
 
-    /// Deletes an index with all its rows; answers what its record was.
+    /// Deletes an index with all its rows; false: its record is not `held` any more.
     pub(super) async fn delete_index(
         &self,
         bucket: &BucketRecord,
-        name: &str,
-    ) -> Result<Arc<Held<IndexRecord>>> {
-        for _ in 0..RETRIES_MAX {
-            let Some(held) = self.index(&bucket.name, name)? else {
-                return Err(Failure::no_index());
-            };
-            let record_name = index_name(&bucket.name, name);
-            let change = Change {
-                kind: CatalogKind::VectorIndex,
-                name: record_name.clone(),
-                expect: Expect::Sequence(held.sequence),
-                bytes: None,
-                conditions: vec![],
-                operations: vec![
-                    Operation::ClearSpace(held.record.space()),
-                    remove(bucket.indexes(), Bytes::from(held.record.name.clone())),
-                ],
-            };
-            match self.catalog.change(change).await {
-                Ok(_) => {
-                    self.indexes.forget(&record_name);
-                    return Ok(held);
-                }
-                Err(EngineError::Condition { .. } | EngineError::NotFound(_)) => {}
-                Err(error) => return Err(error.into()),
+        held: &Held<IndexRecord>,
+    ) -> Result<bool> {
+        let record_name = index_name(&bucket.name, &held.record.name);
+        let change = Change {
+            kind: CatalogKind::VectorIndex,
+            name: record_name.clone(),
+            expect: Expect::Sequence(held.sequence),
+            bytes: None,
+            conditions: vec![],
+            operations: vec![
+                Operation::ClearSpace(held.record.space()),
+                remove(bucket.indexes(), Bytes::from(held.record.name.clone())),
+            ],
+        };
+        match self.catalog.change(change).await {
+            Ok(_) => {
+                self.indexes.forget(&record_name);
+                Ok(true)
             }
+            Err(EngineError::Condition { .. } | EngineError::NotFound(_)) => Ok(false),
+            Err(error) => Err(error.into()),
         }
-        Err(Failure::contended())
+    }
+
+    /// An owner of rows that there was never before.
+    pub(super) fn new_owner(&self) -> Owner {
+        let mut owner = [0; 16];
+        self.environment.fill_random(&mut owner);
+        Owner(owner)
     }
 
     /// A page of the buckets that `shown` lets through.

@@ -285,7 +285,7 @@ fn new_row(
 }
 
 /// The metadata in a document, or what is wrong with it.
-fn read_metadata(
+pub(super) fn read_metadata(
     text: &RawValue,
     record: &IndexRecord,
     limits: &Limits,

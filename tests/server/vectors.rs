@@ -2,6 +2,7 @@
 //! answers in JSON.
 
 mod beyond;
+mod bound;
 mod buckets;
 mod indexes;
 mod requests;

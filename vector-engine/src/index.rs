@@ -78,6 +78,12 @@ struct Waiting {
     reply: oneshot::Sender<Result<Vec<Outcome>>>,
 }
 
+/// While it lives, nobody writes to the index.
+#[derive(Debug)]
+pub struct Hold<'a> {
+    _turn: tokio::sync::MutexGuard<'a, Lane>,
+}
+
 /// Figures of an index.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct IndexStats {
@@ -210,8 +216,8 @@ impl Index {
         rows: Vec<NewRow>,
         extra: Batch,
     ) -> Result<Vec<Outcome>> {
-        let rows = rows.into_iter().map(|row| DeltaRow { row, owner: Some(owner) }).collect();
-        self.write(Delta { rows, deleted: Vec::new() }, vec![owner], extra).await
+        let rows = rows.into_iter().map(|row| (owner, row)).collect();
+        self.change_owned(rows, Vec::new(), extra).await
     }
 
     /// Deletes what of `keys` is the owner's, together with `extra`, all or nothing.
@@ -221,9 +227,36 @@ impl Index {
         keys: Vec<String>,
         extra: Batch,
     ) -> Result<Vec<Outcome>> {
-        let key = |key| DeltaKey { key, owner: Some(owner) };
+        let keys = keys.into_iter().map(|key| (owner, key)).collect();
+        self.change_owned(Vec::new(), keys, extra).await
+    }
+
+    /// Puts rows for their owners and deletes what of `keys` is their owners', together with `extra`,
+    /// all or nothing. A row may take the place of one whose owner stands in `keys`. A write whose
+    /// conditions do not hold is refused for them, whatever else stands in its way.
+    pub async fn change_owned(
+        &self,
+        rows: Vec<(Owner, NewRow)>,
+        mut keys: Vec<(Owner, String)>,
+        extra: Batch,
+    ) -> Result<Vec<Outcome>> {
+        let owners = rows.iter().map(|(owner, _)| *owner);
+        let acts_for = owners.chain(keys.iter().map(|(owner, _)| *owner)).collect();
+        keys.retain(|(_, key)| rows.iter().all(|(_, row)| row.key != *key));
+        let row = |(owner, row)| DeltaRow { row, owner: Some(owner) };
+        let key = |(owner, key)| DeltaKey { key, owner: Some(owner) };
+        let rows = rows.into_iter().map(row).collect();
         let deleted = keys.into_iter().map(key).collect();
-        self.write(Delta { rows: Vec::new(), deleted }, vec![owner], extra).await
+        self.write(Delta { rows, deleted }, acts_for, extra).await
+    }
+
+    /// Holds all writes back for as long as the answer lives. Errs while a row with an owner lives.
+    pub async fn hold_unowned(&self) -> Result<Hold<'_>> {
+        let turn = self.inner.lane.lock().await;
+        match self.inner.state().has_owned() {
+            true => Err(Error::Conflict("the index has vectors that belong to objects".to_owned())),
+            false => Ok(Hold { _turn: turn }),
+        }
     }
 
     /// The rows of these keys that are there, in the order of `keys`.
@@ -554,7 +587,8 @@ impl IndexInner {
         let before = self.state();
         let (mut batches, mut waiting) = (Vec::new(), Vec::new());
         for Waiting { delta, value, acts_for, mut extra, reply } in group {
-            if let Err(error) = self.may(&before, &delta, &acts_for) {
+            if let Err(refused) = self.may(&before, &delta, &acts_for) {
+                let error = self.refusal(refused, extra.conditions).await;
                 // The caller may have gone: it needs no answer.
                 drop(reply.send(Err(error)));
                 continue;
@@ -586,6 +620,19 @@ impl IndexInner {
         }
         if seals {
             self.shared.wake();
+        }
+    }
+
+    /// Why a write that may not be is refused: for its own conditions, if they do not hold. Then the row
+    /// in its way may be one that it did not know of.
+    async fn refusal(&self, refused: Error, conditions: Vec<Condition>) -> Error {
+        if conditions.is_empty() {
+            return refused;
+        }
+        let asks = Batch { conditions, operations: Vec::new() };
+        match self.store.engine.commit(asks).await {
+            Ok(_) => refused,
+            Err(error) => error.into(),
         }
     }
 

@@ -67,7 +67,7 @@ pub use engine::{EngineOptions, VectorEngine, VectorStats};
 pub use error::{Error, Result};
 pub use filter::{Filter, FilterLimits};
 pub use fuse::{Fused, fuse};
-pub use index::{Index, IndexStats, TextState};
+pub use index::{Hold, Index, IndexStats, TextState};
 pub use listing::{List, ListPage};
 pub use metadata::{Field, Metadata, MetadataLimits, Number, Scalar, Scalars};
 pub use metric::Metric;

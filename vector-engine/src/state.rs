@@ -55,6 +55,11 @@ impl State {
         self.growing.iter().map(bytes).sum()
     }
 
+    /// True while a row with an owner lives.
+    pub(crate) fn has_owned(&self) -> bool {
+        self.members().any(Member::has_owned)
+    }
+
     /// The living row of a key.
     pub(crate) fn find(&self, hash: KeyHash) -> Option<(&Member, u32)> {
         self.members().find_map(|member| Some((member, member.find(hash)?)))

@@ -268,6 +268,12 @@ fn rows_of_an_owner_change_only_with_it_and_with_what_it_commits() {
         test: storage_engine::Test::Absent,
     };
     let keys = vec!["bound".to_owned()];
+    // Nor does one that may not, and is told of the condition, which was decided first.
+    let stale = Batch { conditions: vec![absent.clone()], operations: Vec::new() };
+    let refused = block_on(subject.index.write_owned(other, vec![owned.clone()], stale));
+    let is_condition =
+        |error| matches!(error, Error::Storage(storage_engine::Error::Condition { index: 0, .. }));
+    assert!(refused.is_err_and(is_condition));
     let fails = Batch { conditions: vec![absent], operations: vec![remove] };
     block_on(subject.index.delete_owned(owner, keys.clone(), fails)).unwrap_err();
     assert_eq!(block_on(subject.index.get(&keys, Want::default())).unwrap().len(), 1);
@@ -275,6 +281,48 @@ fn rows_of_an_owner_change_only_with_it_and_with_what_it_commits() {
     assert_eq!(block_on(subject.index.get(&keys, Want::default())).unwrap().len(), 0);
     subject.restart();
     assert_eq!(block_on(subject.index.get(&keys, Want::default())).unwrap().len(), 0);
+}
+
+#[test]
+fn an_owner_hands_a_row_on_and_an_index_with_owned_rows_is_not_let_go() {
+    let mut random = SeededRandom::new(6);
+    let mut subject = Subject::new(2, settings(3, Metric::Euclidean), small_segments());
+    let (first, second) = (Owner([1; 16]), Owner([2; 16]));
+    let named =
+        |random: &mut SeededRandom, key: &str| NewRow { key: key.to_owned(), ..row(random, 3, 10) };
+    let old = named(&mut random, "a");
+    block_on(subject.index.write_owned(first, vec![old], Batch::default())).unwrap();
+    let count = |subject: &Subject, key: &str| {
+        block_on(subject.index.get(&[key.to_owned()], Want::default())).unwrap().len()
+    };
+    for sealed in [false, true] {
+        if sealed {
+            subject.index.seal().unwrap();
+        }
+        let held = block_on(subject.index.hold_unowned()).map(drop);
+        assert!(matches!(held, Err(Error::Conflict(_))));
+        // From one owner to the next under the same key, and back under another.
+        let keys = vec![(first, "a".to_owned())];
+        let rows = vec![(second, named(&mut random, "a"))];
+        block_on(subject.index.change_owned(rows, keys, Batch::default())).unwrap();
+        block_on(subject.index.delete_owned(first, vec!["a".to_owned()], Batch::default()))
+            .unwrap();
+        assert_eq!(count(&subject, "a"), 1);
+        let keys = vec![(second, "a".to_owned())];
+        let rows = vec![(first, named(&mut random, "b"))];
+        block_on(subject.index.change_owned(rows, keys, Batch::default())).unwrap();
+        assert_eq!((count(&subject, "a"), count(&subject, "b")), (0, 1));
+        let keys = vec![(first, "b".to_owned())];
+        let rows = vec![(first, named(&mut random, "a"))];
+        block_on(subject.index.change_owned(rows, keys, Batch::default())).unwrap();
+    }
+    subject.restart();
+    let held = block_on(subject.index.hold_unowned()).map(drop);
+    assert!(matches!(held, Err(Error::Conflict(_))));
+    block_on(subject.index.delete_owned(first, vec!["a".to_owned()], Batch::default())).unwrap();
+    let hold = block_on(subject.index.hold_unowned()).unwrap();
+    drop(hold);
+    assert_eq!(count(&subject, "a"), 0);
 }
 
 fn texts() -> Vec<TextField> {

@@ -84,6 +84,7 @@ fn run<F: Future>(test: F) -> F::Output {
 
 fn new_put(key: &str) -> Put {
     Put {
+        bind: None,
         key: key.into(),
         attributes: Attributes::default(),
         conditions: WriteConditions::default(),

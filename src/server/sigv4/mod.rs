@@ -1,8 +1,8 @@
 //! One verifier of AWS Signature Version 4 for every service: in the `Authorization` header and in
 //! the query of a presigned URL.
 //!
-//! - What took part in the signature is what is used: every `x-amz-*` header must be signed, each
-//!   name in the signed list must be there, `host` must be among them.
+//! - What took part in the signature is what is used: every `x-amz-*` and `x-lodestore-*` header must
+//!   be signed, each name in the signed list must be there, `host` must be among them.
 //! - A signature is compared in constant time, and only after everything that needs no secret.
 //! - The payload is not read here; its promised hash is part of what was signed, and
 //!   [`Verified::payload`] says how it has to be checked while it comes in.
@@ -27,6 +27,7 @@ pub(super) use date::iso_text;
 pub use payload::PayloadHash;
 pub use signing::{ChunkSigner, SigningKey, SigningKeys};
 
+use super::guard::is_ours_or_amazons;
 use super::limits::{PRESIGNED_SECONDS_MAX, SKEW_MAX};
 use super::query::Query;
 use super::refusal::Refusal;
@@ -423,22 +424,25 @@ fn check_validity(query: &Query, time: &RequestTime, now: OffsetDateTime) -> Res
     Ok(())
 }
 
+/// The refusal of headers that have a meaning and no part in the signature.
+pub(super) fn headers_not_signed(names: &[&str]) -> Refusal {
+    Refusal::access_denied("There were headers present in the request which were not signed")
+        .with("HeadersNotSigned", names.join(", "))
+}
+
 fn check_signed_headers(head: &Head<'_>, signed: &[&str]) -> Result<(), Refusal> {
     let mut left_out: Vec<&str> = head
         .headers
         .keys()
         .map(HeaderName::as_str)
-        .filter(|name| name.starts_with("x-amz-") && *name != CONTENT_SHA256.as_str())
+        .filter(|name| is_ours_or_amazons(name) && *name != CONTENT_SHA256.as_str())
         .filter(|name| !signed.contains(name))
         .collect();
     if !signed.contains(&"host") {
         left_out.insert(0, "host");
     }
     if !left_out.is_empty() {
-        return Err(Refusal::access_denied(
-            "There were headers present in the request which were not signed",
-        )
-        .with("HeadersNotSigned", left_out.join(", ")));
+        return Err(headers_not_signed(&left_out));
     }
     for name in signed {
         let present =
