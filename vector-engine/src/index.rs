@@ -31,6 +31,7 @@ use crate::state::State;
 use crate::store::{
     DeltaNumber, Part, SegmentId, Store, dead_name, delta_name, manifest_name, number_of, part_name,
 };
+use crate::wait::wait;
 
 /// A vector index. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -311,7 +312,8 @@ impl Index {
             crate::member::Rows::Sealed(sealed) => {
                 let name = part_name(sealed.id, &part);
                 let found = self.inner.store.engine.current(self.inner.store.space, &name);
-                matches!(found, Ok(Some(_)))
+                // What took the place of a segment that is gone was built with the field.
+                matches!(found, Ok(Some(_))) || matches!(sealed.is_there(), Ok(false))
             }
         };
         match state.members().all(built) {
@@ -366,20 +368,23 @@ impl Index {
             let mut state = inner.state();
             loop {
                 let result = read(&state, &inner.settings());
-                let now = inner.state();
-                match result {
+                if !matches!(
+                    result,
                     Err(Error::Storage(storage_engine::Error::NotFound(_)) | Error::Corrupt(_))
-                        if inner.is_gone() =>
-                    {
-                        return Err(Error::NotFound);
-                    }
-                    Err(Error::Storage(storage_engine::Error::NotFound(_)))
-                        if !Arc::ptr_eq(&state, &now) =>
-                    {
-                        state = now;
-                    }
-                    result => return result,
+                ) {
+                    return result;
                 }
+                // A merge takes its segments away before it shows what took their place. It has the
+                // turn meanwhile.
+                drop(wait(inner.turn()));
+                let now = inner.state();
+                if inner.is_gone() {
+                    return Err(Error::NotFound);
+                }
+                if state.is_kept_by(&now) {
+                    return result;
+                }
+                state = now;
             }
         };
         self.run(job).await

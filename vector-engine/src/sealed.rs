@@ -38,7 +38,7 @@ use crate::layout::{Layout, Locator};
 use crate::metric::Metric;
 use crate::properties::Properties;
 use crate::row::{IndexSettings, TextField};
-use crate::store::{Part, SegmentId, Store};
+use crate::store::{Part, SegmentId, Store, missing, part_name};
 use crate::text::TextIndex;
 
 const MAGIC: &[u8; 8] = b"LODEVSEG";
@@ -317,6 +317,12 @@ impl Sealed {
         Ok(columns)
     }
 
+    /// Whether it is in the store: a merge takes the segments away that it merged.
+    pub(crate) fn is_there(&self) -> Result<bool> {
+        let name = part_name(self.id, &Part::Resident);
+        Ok(self.store.engine.current(self.store.space, &name)?.is_some())
+    }
+
     /// The text index of a field, from the cache or read now; none while it is being built.
     pub(crate) fn text(&self, field: &TextField) -> Result<Option<Arc<TextIndex>>> {
         let part = Part::Text(field.part_name());
@@ -324,8 +330,12 @@ impl Sealed {
         if let Some(Cached::Text(text)) = self.cache.get(&key) {
             return Ok(Some(text));
         }
-        let name = crate::store::part_name(self.id, &part);
-        let Some(bytes) = wait(self.store.value(&name))? else { return Ok(None) };
+        let Some(bytes) = wait(self.store.value(&part_name(self.id, &part)))? else {
+            return match self.is_there()? {
+                true => Ok(None),
+                false => Err(missing(self.id, &part)),
+            };
+        };
         let text = Arc::new(TextIndex::decode(bytes)?);
         self.cache.keep(key, Cached::Text(Arc::clone(&text)));
         Ok(Some(text))

@@ -32,6 +32,11 @@ impl State {
         self.sealed.iter().chain(&self.frozen).chain(&self.growing)
     }
 
+    /// True when `later` still has all sealed segments of this one.
+    pub(crate) fn is_kept_by(&self, later: &Self) -> bool {
+        self.sealed.iter().all(|member| later.sealed.iter().any(|now| now.is_same(member)))
+    }
+
     fn members_mut(&mut self) -> impl Iterator<Item = &mut Member> {
         self.growing.iter_mut().chain(&mut self.frozen).chain(&mut self.sealed)
     }

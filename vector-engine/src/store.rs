@@ -207,7 +207,8 @@ impl Store {
     }
 }
 
-fn missing(segment: SegmentId, part: &Part) -> Error {
+/// The error of a part that has to be there.
+pub(crate) fn missing(segment: SegmentId, part: &Part) -> Error {
     Error::Corrupt(format!("segment {}: its {part:?} is missing", segment.0))
 }
 

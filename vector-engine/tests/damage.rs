@@ -6,7 +6,7 @@ use storage_engine::media::SeededRandom;
 use storage_engine::{
     Batch, Bypass, Content, Keep, Operation, Placement, Put, Remove, Stamp, Which,
 };
-use vector_engine::{IndexSettings, Metric, TextField, verify};
+use vector_engine::{Error, IndexSettings, Metric, Query, QueryText, TextField, verify};
 
 use crate::subject::{Subject, rows, settings, small_segments};
 
@@ -84,4 +84,22 @@ fn every_record_that_does_not_fit_the_others_is_named() {
         write(&subject, &what, before);
         assert_eq!(verified(), whole, "after {what:?}");
     }
+}
+
+#[test]
+fn texts_of_a_segment_that_is_gone_are_missing_and_not_being_built() {
+    let text = vec![TextField { key: "color".to_owned(), language: None }];
+    let settings = IndexSettings { text, ..settings(3, Metric::Euclidean) };
+    let mut subject = Subject::new(12, settings, small_segments());
+    subject.put(rows(&mut SeededRandom::new(12), 3, 100_000, 20));
+    subject.index.seal().unwrap();
+    let asked = || {
+        let texts = vec![QueryText { key: "color".to_owned(), text: "red".to_owned() }];
+        block_on(subject.index.query(Query { texts, top: 1, ..Query::default() }))
+    };
+    write(&subject, &name(b's', 1, "t-/color"), None);
+    assert!(asked().unwrap().hits.is_empty());
+    write(&subject, &name(b's', 1, "r"), None);
+    let refused = asked().unwrap_err();
+    assert!(matches!(refused, Error::Corrupt(_)), "{refused}");
 }

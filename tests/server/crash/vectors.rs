@@ -5,7 +5,7 @@
 //! what it knows, even while the others write.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -21,6 +21,8 @@ const KEYS: usize = 1000;
 const PUT_ROWS_MAX: usize = 40;
 /// The smallest that the configuration takes.
 const GROWING_ROWS: u64 = 100;
+/// Longest wait for segments to be merged, also in a debug build on a busy machine.
+const MERGE_MAX: Duration = Duration::from_secs(30);
 /// Results that are compared.
 const TOP: usize = 10;
 const METRICS: [&str; 2] = ["euclidean", "cosine"];
@@ -70,7 +72,7 @@ fn acknowledged_vectors_survive_kill() {
     let arns: Vec<String> = METRICS.iter().map(|metric| create_index(&client, metric)).collect();
     let mut workers: Vec<Worker> =
         (0..WORKERS).map(|number| Worker::new(number, &client, &arns, random.next())).collect();
-    let (mut seals, mut merges) = (0_u64, 0_u64);
+    let mut seals = 0_u64;
     for _ in 0..rounds {
         let work = Duration::from_millis(200 + u64::try_from(random.below(600)).unwrap());
         std::thread::scope(|scope| {
@@ -89,17 +91,20 @@ fn acknowledged_vectors_survive_kill() {
             verify(&mut workers, place, &mut random);
         }
         seals += u64::from(server.metric("lodestore_vector_sealed_segments") > Some(0.0));
-        // Writers wait while two segments' worth of rows grows.
-        let largest = largest_segment(&server.client(), &arns);
-        merges += u64::from(largest > 4 * GROWING_ROWS);
     }
     let acknowledged: u64 = workers.iter().map(|worker| worker.acknowledged).sum();
     println!(
-        "{acknowledged} acknowledged writes of vectors in {rounds} rounds; sealed segments after \
-         {seals}, merged ones after {merges}"
+        "{acknowledged} acknowledged writes of vectors in {rounds} rounds, sealed segments after \
+         {seals} of them"
     );
     assert!(acknowledged > rounds * 5, "{acknowledged} writes are no load");
-    assert!(seals > rounds / 2 && merges > 0, "too few segments were sealed and merged");
+    assert!(seals > rounds / 2, "too few segments were sealed");
+    // What the last kill cut off is taken up. No rows that only grow are so many: writers wait then.
+    let deadline = Instant::now() + MERGE_MAX;
+    while largest_segment(&server.client(), &arns) <= 4 * GROWING_ROWS {
+        assert!(Instant::now() < deadline, "segments are not merged");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     assert!(server.stop().success());
     crate::crash::check_finds_nothing(&server);
 }
