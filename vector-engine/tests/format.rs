@@ -81,7 +81,7 @@ fn open(seed: u64, media: Arc<dyn Media>) -> (Engine, Index) {
         let operations = vec![Operation::CreateSpace(SPACE)];
         block_on(engine.commit(Batch { conditions: Vec::new(), operations })).unwrap();
     }
-    let index = open_index(&environment, &engine, &options(), SPACE, &settings());
+    let (_, index) = open_index(&environment, &engine, &options(), SPACE, &settings());
     (engine, index)
 }
 
