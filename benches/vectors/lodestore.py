@@ -17,6 +17,8 @@ from sets import TRUTH, Set
 ENGINE = "Lodestore"
 PART_ROWS = 5000
 COLD_STARTS = 3
+WARM = 30
+READ_BYTES, PAGE_BYTES = "lodestore_device_read_bytes_total", 4096
 
 
 def measure(binary: Path, data: Set, directory: Path, results: Results):
@@ -64,8 +66,11 @@ def fill(server: Server, data: Set, results: Results):
 def search(server: Server, data: Set, results: Results):
     wire, count = server.wire(), len(data.queries)
     requests = [wire.request("QueryVectors", query_body(data.name, q, K)) for q in data.queries]
-    run = Queries(lambda n: ids_of(wire.send(requests[n]).json()), count, server.cpu_s)
-    results.note(kind="query", how="wire", **where(data), effort="default", **run.row(data.truth))
+    read = server.figures()[READ_BYTES]
+    run = Queries(lambda n: ids_of(wire.send(requests[n]).json()), count, server.cpu_s, warm=WARM)
+    pages = (server.figures()[READ_BYTES] - read) / PAGE_BYTES / (len(run.found) + min(WARM, count))
+    said = {**where(data), "effort": "default", "pages": pages}
+    results.note(kind="query", how="wire", **said, **run.row(data.truth))
     explained(server, data, results)
     client = server.boto3()
     ask = lambda n: client.query_vectors(
@@ -125,13 +130,15 @@ def cold(server: Server, data: Set, results: Results):
         server.stop()
         if not drop_page_cache():
             return
-        ready_s = server.start()
+        ready_s, resident = server.start(), server.resident_bytes()
         wire = server.wire()
-        requests = [wire.request("QueryVectors", query_body(data.name, data.queries[n], K, explain=True)) for n in (start, start + 9)]
+        ask = lambda n: query_body(data.name, data.queries[n], K, explain=True)
+        requests = [wire.request("QueryVectors", ask(n)) for n in (start, start + 9)]
         times, told = [], []
         for request in requests:
             at = time.perf_counter()
             told.append(wire.send(request).json()["explain"])
             times.append((time.perf_counter() - at) * 1e3)
-        said = {"ready_s": ready_s, "first_ms": times[0], "second_ms": times[1], **summary(told[:1])}
-        results.note(kind="cold", **where(data), **said)
+        grown = (server.resident_bytes() - resident) / len(data.base)
+        said = {"ready_s": ready_s, "first_ms": times[0], "second_ms": times[1], "bytes_a_row": grown}
+        results.note(kind="cold", **where(data), **said, **summary(told[:1]))

@@ -126,7 +126,6 @@ def measure(binary: Path, rows: int, out: Path, results: Results):
         lodestore.search(server, data, results)
         narrow(server, where, bent, rows, queries, results)
         lodestore.cold(server, data, results)
-        results.note(kind="restarted", **where, bytes_a_row=(server.resident_bytes() - resident) / rows)
     finally:
         server.stop()
 

@@ -88,23 +88,26 @@ def filters(last: Last) -> str:
 
 
 def inside(last: Last) -> str:
-    heads = ["set", "plans", "segments", "p50 us", "p99 us", "us of phases", "measured rows", "rounds", "told B a row"]
+    heads = ["set", "plans", "segments", "p50 us", "p99 us", "us of phases", "measured rows", "pages read", "rounds", "told B a row"]
     lines = []
     for name, engine in last.pairs("explain"):
         row, chosen = last.get("explain", engine, name), last.get("chosen", engine, name)
         phases = ", ".join(f"{phase} {us:.0f}" for phase, us in row["phases_us"].items())
         line = [name, ", ".join(row["plans"]), number(row["segments"], 1), number(row["p50_us"]), number(row["p99_us"]), phases]
-        lines.append(line + [number(row["measured"]), number(row["rounds"], 1), number(chosen["told_bytes_a_row"])])
+        asked = last.get("query", engine, name, "wire", "default") or {}
+        line += [number(row["measured"]), number(asked.get("pages"))]
+        lines.append(line + [number(row["rounds"], 1), number(chosen["told_bytes_a_row"])])
     return table(heads, lines)
 
 
 def cold(last: Last) -> str:
-    heads = ["set", "engine", "first query ms", "second query ms", "rounds", "measured rows", "start to ready s"]
+    heads = ["set", "engine", "first query ms", "second query ms", "rounds", "measured rows", "start to ready s", "B a row"]
     lines = []
     for name, engine in last.pairs("cold"):
         row = last.get("cold", engine, name)
         line = [name, engine, number(row["first_ms"], 1), number(row.get("second_ms"), 1), number(row.get("rounds"))]
-        lines.append(line + [number(row.get("measured")), number(row.get("ready_s"), 2)])
+        line += [number(row.get("measured")), number(row.get("ready_s"), 2)]
+        lines.append(line + [number(row.get("bytes_a_row"))])
     return table(heads, lines)
 
 
