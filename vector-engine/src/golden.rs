@@ -7,7 +7,6 @@ use std::fmt::Write;
 
 use bytes::{Bytes, BytesMut};
 use roaring::RoaringBitmap;
-use serde_json::json;
 use storage_engine::media::SeededRandom;
 
 use crate::builder::put_row;
@@ -18,7 +17,7 @@ use crate::error::Error;
 use crate::key_hash::{HashSecret, KeyHash};
 use crate::layout::{Layout, Locator};
 use crate::manifest::Manifest;
-use crate::metadata::{Metadata, MetadataLimits};
+use crate::metadata::Metadata;
 use crate::metric::Metric;
 use crate::properties::put_properties;
 use crate::row::{NewRow, Owner};
@@ -31,10 +30,13 @@ const DIMENSION: usize = 2;
 /// Rounds of the bounded run; the fuzz target goes on for as long as it is let.
 const ROUNDS: usize = 20_000;
 
+/// `{"color": "red", "live": true, "score": -1.5, "size": 7, "tags": ["a", 2]}`: lists of mixed kinds
+/// are not taken in, and are read.
+const METADATA: &[u8] = b"\x05color\x05\x03red\x04live\x01\x05score\x04\0\0\0\0\0\0\xf8\xbf\
+    \x04size\x02\x07\x04tags\x06\x05\x05\x01a\x02\x02";
+
 fn metadata() -> Metadata {
-    let document =
-        json!({"color": "red", "size": 7, "score": -1.5, "live": true, "tags": ["a", 2]});
-    Metadata::from_json(&document, &[], &MetadataLimits::default()).unwrap()
+    Metadata::decode(METADATA).unwrap()
 }
 
 fn delta() -> Delta {

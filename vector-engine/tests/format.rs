@@ -181,7 +181,7 @@ fn row(random: &mut SeededRandom, number: u64) -> NewRow {
     let said = format!("{who} {} {number}", does[random.position(2)]);
     let (size, live) = (random.below(6), random.percent(50));
     let document = json!({
-        "color": color, "size": size, "live": live, "text": said, "tags": ["all", number % 4],
+        "color": color, "size": size, "live": live, "text": said, "tags": ["all", (number % 4).to_string()],
         "note": "n".repeat(size as usize),
     });
     NewRow {

@@ -6,8 +6,8 @@
 mod behaviour;
 mod crash;
 mod damage;
-mod format;
 mod fork;
+mod format;
 mod model;
 mod recall;
 mod reference;
