@@ -21,6 +21,9 @@ use crate::upkeep::Did;
 /// How often the background thread looks whether something is to be done.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Long enough for an ingest to be over, short enough for who queries then.
+const SETTLE_AFTER: Duration = Duration::from_secs(20);
+
 /// Decisions about a vector engine.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
@@ -30,6 +33,8 @@ pub struct EngineOptions {
     pub graph_rows_min: usize,
     /// Rows after which a growing segment is sealed.
     pub growing_rows_max: usize,
+    /// How long an index has no write before its segments become one with a graph.
+    pub settle_after: Duration,
     /// Share of queries that are answered once more, exactly, to count what they found.
     pub recall_probe: QueryShare,
     /// Seal and compact in the background. Without it, [`Index::maintain`] does.
@@ -42,6 +47,7 @@ impl Default for EngineOptions {
             cache_bytes: 256 * 1024 * 1024,
             graph_rows_min: GRAPH_ROWS_MIN,
             growing_rows_max: crate::limits::GROWING_ROWS_MAX,
+            settle_after: SETTLE_AFTER,
             recall_probe: QueryShare::NONE,
             background: true,
         }

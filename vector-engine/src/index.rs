@@ -8,6 +8,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use storage_engine::limits::PAGE_MAX;
@@ -53,6 +54,8 @@ pub(crate) struct IndexInner {
     /// Told when a seal made room.
     settled: tokio::sync::Notify,
     gone: AtomicBool,
+    /// When the last write was committed.
+    written_at: Mutex<Duration>,
 }
 
 /// What only the holder of the turn knows.
@@ -163,6 +166,7 @@ impl Index {
             upkeep: Mutex::default(),
             settled: tokio::sync::Notify::new(),
             gone: AtomicBool::new(false),
+            written_at: Mutex::new(shared.environment.monotonic()),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -508,6 +512,11 @@ impl IndexInner {
         Arc::clone(&self.settings.read())
     }
 
+    /// How long there was no write.
+    pub(crate) fn idle_for(&self) -> Duration {
+        self.shared.environment.monotonic().saturating_sub(*self.written_at.lock())
+    }
+
     pub(crate) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
     }
@@ -605,6 +614,7 @@ impl IndexInner {
             waiting.push((delta, reply));
         }
         let results = self.store.engine.commit_all(batches).await;
+        *self.written_at.lock() = self.shared.environment.monotonic();
         let mut state = State::clone(&before);
         let mut replies = Vec::with_capacity(waiting.len());
         for (result, (delta, reply)) in results.into_iter().zip(waiting) {

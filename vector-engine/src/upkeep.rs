@@ -31,6 +31,12 @@ const MERGE_SEGMENTS: usize = 4;
 const LIKE_SIZE: u64 = 4;
 /// A segment is rewritten when one of this many rows is dead.
 const DEAD_SHARE: u64 = 4;
+/// Rows from which an index that nobody writes to gets a graph: below, codes are scanned as soon.
+const SETTLED_ROWS_MIN: u64 = 20_000;
+/// It gets one when one of so many rows lies in none.
+const UNSETTLED_SHARE: u64 = 4;
+/// Rows that may go on growing in an index that nobody writes to.
+const GROWING_ROWS_IDLE_MAX: usize = 2_000;
 /// Deltas removed by one batch.
 const SWEEP_DELTAS: usize = 1000;
 
@@ -62,9 +68,22 @@ pub(crate) fn step(index: &IndexInner, pace: &dyn Pace) -> Result<Did> {
         seal(index, pace)?;
         return Ok(Did::Something);
     }
-    if let Some(members) = to_compact(&state, index.settings().dimension) {
-        compact(index, pace, members)?;
+    let dimension = index.settings().dimension;
+    let graph_rows_min = index.shared.options.graph_rows_min;
+    if let Some(members) = to_compact(&state, dimension) {
+        compact(index, pace, members, graph_rows_min)?;
         return Ok(Did::Something);
+    }
+    if index.idle_for() >= index.shared.options.settle_after {
+        if is_worth_settling(&state) && state.growing_rows() > GROWING_ROWS_IDLE_MAX {
+            drop(upkeep);
+            seal(index, pace)?;
+            return Ok(Did::Something);
+        }
+        if let Some(members) = to_settle(&state, dimension) {
+            compact(index, pace, members, graph_rows_min.min(SETTLED_ROWS_MIN as usize))?;
+            return Ok(Did::Something);
+        }
     }
     if build_text(index, pace, &state)? == Did::Something {
         return Ok(Did::Something);
@@ -97,14 +116,20 @@ pub(crate) fn seal(index: &IndexInner, pace: &dyn Pace) -> Result<()> {
         }
     }
     let members = index.state().frozen.clone();
-    build_and_put(index, pace, members, Watermark::Frozen)?;
+    let graph_rows_min = index.shared.options.graph_rows_min;
+    build_and_put(index, pace, members, Watermark::Frozen, graph_rows_min)?;
     index.note_settled();
     Ok(())
 }
 
 /// Makes one segment of several.
-fn compact(index: &IndexInner, pace: &dyn Pace, members: Vec<Member>) -> Result<()> {
-    build_and_put(index, pace, members, Watermark::Stays)
+fn compact(
+    index: &IndexInner,
+    pace: &dyn Pace,
+    members: Vec<Member>,
+    graph_rows_min: usize,
+) -> Result<()> {
+    build_and_put(index, pace, members, Watermark::Stays, graph_rows_min)
 }
 
 /// What a new segment says about deltas.
@@ -121,6 +146,7 @@ fn build_and_put(
     pace: &dyn Pace,
     members: Vec<Member>,
     watermark: Watermark,
+    graph_rows_min: usize,
 ) -> Result<()> {
     let settings = index.settings();
     let source = Source::new(members);
@@ -133,12 +159,8 @@ fn build_and_put(
     let built = match source.rows() {
         0 => None,
         _ => {
-            let builder = Builder {
-                store: &index.store,
-                settings: &settings,
-                pace,
-                graph_rows_min: index.shared.options.graph_rows_min,
-            };
+            let builder =
+                Builder { store: &index.store, settings: &settings, pace, graph_rows_min };
             Some(builder.build(id, &source)?)
         }
     };
@@ -222,10 +244,33 @@ fn removal(index: &IndexInner, id: SegmentId) -> Result<Vec<Operation>> {
     Ok(names.into_iter().map(|name| index.store.remove(name)).collect())
 }
 
+/// Rows of the largest segment that a merge makes.
+fn merged_rows_max(dimension: usize) -> u64 {
+    let row_bytes = (dimension as u64 * 4 + 256) * 5 / 4;
+    (SEGMENT_BYTES_MAX / row_bytes).min(SEGMENT_ROWS_MAX as u64)
+}
+
+/// True when enough rows lie in no graph for one of all rows to be worth its building.
+fn is_worth_settling(state: &State) -> bool {
+    let in_graph = |member: &&Member| match &member.rows {
+        Rows::Growing(_) => false,
+        Rows::Sealed(sealed) => sealed.resident.degree > 0,
+    };
+    let all = state.rows();
+    let walked: u64 = state.members().filter(in_graph).map(|m| u64::from(m.living())).sum();
+    all >= SETTLED_ROWS_MIN && (all - walked) * UNSETTLED_SHARE >= all
+}
+
+/// The segments of an index that nobody writes to, to become one with a graph.
+fn to_settle(state: &State, dimension: usize) -> Option<Vec<Member>> {
+    let sealed: u64 = state.sealed.iter().map(|member| u64::from(member.living())).sum();
+    let fits = (SETTLED_ROWS_MIN..=merged_rows_max(dimension)).contains(&sealed);
+    (fits && is_worth_settling(state)).then(|| state.sealed.clone())
+}
+
 /// The segments that are worth being merged.
 fn to_compact(state: &State, dimension: usize) -> Option<Vec<Member>> {
-    let row_bytes = (dimension as u64 * 4 + 256) * 5 / 4;
-    let rows_max = (SEGMENT_BYTES_MAX / row_bytes).min(SEGMENT_ROWS_MAX as u64);
+    let rows_max = merged_rows_max(dimension);
     let rows = |member: &Member| u64::from(member.living());
     let mostly_dead =
         state.sealed.iter().find(|member| member.dead.len() * DEAD_SHARE > u64::from(member.len()));

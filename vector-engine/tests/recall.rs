@@ -199,3 +199,31 @@ fn the_probe_counts_what_an_exact_reference_counts() {
         assert!((probed.found as f64 - found).abs() <= 1.0, "{probed:?}, {found} of {wanted}");
     }
 }
+
+#[test]
+fn an_index_that_nobody_writes_to_gets_a_graph_of_all_its_rows() {
+    let (rows, dimension) = (24_000, 8);
+    let options = EngineOptions { growing_rows_max: 9_000, ..background_off() };
+    let mut random = SeededRandom::new(8);
+    let clusters = Clusters::new(&mut random, dimension);
+    let mut subject = Subject::new(6, settings(dimension, Metric::Euclidean), options);
+    subject.media.set_capacity(512 << 20);
+    for start in (0..rows).step_by(4000) {
+        let numbers = start..start + 4000;
+        subject.put(numbers.map(|number| clusters.row(&mut random, number)).collect());
+        subject.index.maintain().unwrap();
+    }
+    assert_eq!(subject.index.stats().graph_segments, 0, "it is written to");
+    subject.environment.advance(subject.options.settle_after);
+    subject.index.maintain().unwrap();
+    let stats = subject.index.stats();
+    assert_eq!((stats.sealed_segments, stats.graph_segments), (1, 1));
+    let (recall, completeness, plans) = measure(&subject, &clusters, &mut random, None);
+    assert!(recall >= 0.99 && completeness == 1.0, "recall {recall}");
+    assert!(plans.contains(&Plan::Graph));
+    // Few rows more are not worth another one.
+    subject.put((0..500).map(|number| clusters.row(&mut random, number)).collect());
+    subject.environment.advance(subject.options.settle_after);
+    subject.index.maintain().unwrap();
+    assert_eq!(subject.index.stats().growing_rows, 500);
+}
