@@ -33,14 +33,15 @@ pub(super) async fn run(options: &ExportOptions) -> Result<(), VectorsError> {
     let index = api.caller()?.index().await.map_err(refused)?;
     let mut sink = Sink::open(options, index.dimension)?;
     let (sender, mut pages) = mpsc::channel::<Vec<JsonRow>>(1);
-    let (written, mut counts) = mpsc::unbounded_channel();
+    let (written, mut counts) = mpsc::channel::<u64>(1);
     let writer = std::thread::spawn(move || {
         while let Some(page) = pages.blocking_recv() {
+            let rows = page.len() as u64;
             for row in page.into_iter().map(row_of) {
                 sink.write(&row?)?;
-                // The other side may have a failure of its own.
-                let _stopped = written.send(1_u64);
             }
+            // The other side counts until this thread ends.
+            let _stopped = written.blocking_send(rows);
         }
         Ok::<Sink, VectorsError>(sink)
     });
