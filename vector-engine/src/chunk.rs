@@ -45,6 +45,7 @@ pub(crate) struct Chunk {
     rows: Vec<Arc<ChunkRow>>,
     vectors: Vec<f32>,
     codes: Option<ChunkCodes>,
+    memory_bytes: usize,
     columns: OnceLock<Columns>,
     texts: Mutex<HashMap<String, Arc<TextIndex>>>,
 }
@@ -99,6 +100,7 @@ impl Chunk {
             rows: Vec::with_capacity(rows),
             vectors: Vec::with_capacity(rows * settings.dimension),
             codes: None,
+            memory_bytes: 0,
             columns: OnceLock::new(),
             texts: Mutex::default(),
         }
@@ -122,6 +124,11 @@ impl Chunk {
             }
             self.codes = Some(ChunkCodes { book, codes });
         }
+        let row_bytes = |row: &Arc<ChunkRow>| 64 + row.key.len() + row.metadata.memory_bytes();
+        let rows: usize = self.rows.iter().map(row_bytes).sum();
+        let codes = self.codes.as_ref().map_or(0, |codes| codes.codes.len());
+        let hashes = self.hashes.len() * KeyHash::BYTES;
+        self.memory_bytes = self.vectors.len() * 4 + hashes + rows + codes;
         Ok(self)
     }
 
@@ -140,10 +147,7 @@ impl Chunk {
 
     /// Bytes of memory, about.
     pub(crate) fn memory_bytes(&self) -> usize {
-        let rows: usize =
-            self.rows.iter().map(|r| 64 + r.key.len() + r.metadata.memory_bytes()).sum();
-        let codes = self.codes.as_ref().map_or(0, |codes| codes.codes.len());
-        self.vectors.len() * 4 + self.hashes.len() * KeyHash::BYTES + rows + codes
+        self.memory_bytes
     }
 
     /// True when it is as large as chunks become.

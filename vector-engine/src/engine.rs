@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::index::{Index, IndexInner, IndexStats};
 use crate::limits::{GRAPH_ROWS_MIN, READERS_MAX};
 use crate::metrics::{Counters, QueryStats};
-use crate::pace::{Foreground, Unhurried, Yielding};
+use crate::pace::{Foreground, Pressing, Unhurried, Yielding};
 use crate::recall::{QueryShare, RecallProbe, RecallStats, Runner};
 use crate::row::IndexSettings;
 use crate::store::Store;
@@ -76,7 +76,8 @@ pub(crate) struct Shared {
     pub(crate) readers: tokio::sync::Semaphore,
     pub(crate) counters: Counters,
     pub(crate) recall: RecallProbe,
-    wake: (Mutex<bool>, Condvar),
+    /// How often a thread was to look now.
+    wakes: (Mutex<u64>, Condvar),
 }
 
 impl std::fmt::Debug for Shared {
@@ -121,7 +122,7 @@ impl VectorEngine {
             foreground: Foreground::default(),
             readers: tokio::sync::Semaphore::new(READERS_MAX),
             counters: Counters::default(),
-            wake: (Mutex::new(false), Condvar::new()),
+            wakes: (Mutex::new(0), Condvar::new()),
         });
         let indexes = Arc::<Indexes>::default();
         let mut threads = Vec::new();
@@ -131,9 +132,11 @@ impl VectorEngine {
             threads.push(spawned.map_err(io)?);
             Ok(())
         };
-        if background {
-            let (shared_there, there) = (Arc::downgrade(&shared), Arc::downgrade(&indexes));
-            start("vectors", Box::new(move || keep_up(&shared_there, &there)))?;
+        for (name, work) in [("vector-seal", Work::Seal), ("vector-merge", Work::Merge)] {
+            if background {
+                let (shared_there, there) = (Arc::downgrade(&shared), Arc::downgrade(&indexes));
+                start(name, Box::new(move || keep_up(&shared_there, &there, work)))?;
+            }
         }
         if background && shared.options.recall_probe != QueryShare::NONE {
             let there = Arc::downgrade(&shared);
@@ -226,24 +229,37 @@ impl Indexes {
 }
 
 impl Shared {
-    /// Has the background thread look now.
+    /// Has the background threads look now.
     pub(crate) fn wake(&self) {
-        *self.wake.0.lock() = true;
-        self.wake.1.notify_all();
+        *self.wakes.0.lock() += 1;
+        self.wakes.1.notify_all();
     }
 
-    fn wait(&self) {
-        let mut woken = self.wake.0.lock();
-        if !*woken {
-            self.wake.1.wait_for(&mut woken, LOOK_INTERVAL);
+    /// Waits until it is to be looked again; `seen` are the wakes that were seen.
+    fn wait(&self, seen: &mut u64) {
+        let mut wakes = self.wakes.0.lock();
+        if *wakes == *seen {
+            self.wakes.1.wait_for(&mut wakes, LOOK_INTERVAL);
         }
-        *woken = false;
+        *seen = *wakes;
     }
 }
 
-/// The background thread: one step of each index that has something to do, in turns.
-fn keep_up(shared: &Weak<Shared>, indexes: &Weak<Indexes>) {
-    crate::upkeep::lower_priority();
+/// What a background thread does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// Seals growing segments. Writers wait for it, so it yields to nobody.
+    Seal,
+    /// Everything else, which may take minutes.
+    Merge,
+}
+
+/// A background thread: one step of each index that has something to do, in turns.
+fn keep_up(shared: &Weak<Shared>, indexes: &Weak<Indexes>, work: Work) {
+    if work == Work::Merge {
+        crate::upkeep::lower_priority();
+    }
+    let mut seen = 0;
     loop {
         let (Some(shared), Some(indexes)) = (shared.upgrade(), indexes.upgrade()) else { return };
         if shared.foreground.is_closing() {
@@ -251,7 +267,13 @@ fn keep_up(shared: &Weak<Shared>, indexes: &Weak<Indexes>) {
         }
         let mut idle = true;
         for index in indexes.open() {
-            match crate::upkeep::step(&index.inner, &Yielding(&shared.foreground)) {
+            let did = match work {
+                Work::Seal => crate::upkeep::seal_step(&index.inner, &Pressing(&shared.foreground)),
+                Work::Merge => {
+                    crate::upkeep::merge_step(&index.inner, &Yielding::new(&shared.foreground))
+                }
+            };
+            match did {
                 Ok(Did::Nothing) => {}
                 Ok(Did::Something) => idle = false,
                 Err(Error::Stopped) => return,
@@ -261,7 +283,10 @@ fn keep_up(shared: &Weak<Shared>, indexes: &Weak<Indexes>) {
         }
         drop(indexes);
         if idle {
-            shared.wait();
+            shared.wait(&mut seen);
+        } else {
+            // A seal may be what a merge waits for.
+            shared.wake();
         }
     }
 }

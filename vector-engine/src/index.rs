@@ -34,6 +34,9 @@ use crate::store::{
 };
 use crate::wait::wait;
 
+/// Longest wait of a write for a seal, before its caller is told to retry.
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(30);
+
 /// A vector index. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Index {
@@ -49,8 +52,9 @@ pub(crate) struct IndexInner {
     state: RwLock<Arc<State>>,
     queue: Mutex<VecDeque<Waiting>>,
     lane: tokio::sync::Mutex<Lane>,
-    /// Held by whoever does upkeep: one at a time.
-    pub(crate) upkeep: Mutex<()>,
+    /// Held by whoever seals, and by whoever merges: one of each at a time.
+    pub(crate) sealing: Mutex<()>,
+    pub(crate) merging: Mutex<()>,
     /// Told when a seal made room.
     settled: tokio::sync::Notify,
     gone: AtomicBool,
@@ -163,7 +167,8 @@ impl Index {
             state: RwLock::new(Arc::new(state)),
             queue: Mutex::default(),
             lane: tokio::sync::Mutex::new(lane),
-            upkeep: Mutex::default(),
+            sealing: Mutex::default(),
+            merging: Mutex::default(),
             settled: tokio::sync::Notify::new(),
             gone: AtomicBool::new(false),
             written_at: Mutex::new(shared.environment.monotonic()),
@@ -546,6 +551,7 @@ impl IndexInner {
         if !self.shared.options.background || self.shared.environment.is_inline() {
             return Ok(());
         }
+        let started = self.shared.environment.monotonic();
         loop {
             let settled = self.settled.notified();
             let state = self.state();
@@ -559,6 +565,9 @@ impl IndexInner {
             }
             if !full {
                 return Ok(());
+            }
+            if self.shared.environment.monotonic().saturating_sub(started) >= ROOM_WAIT_MAX {
+                return Err(Error::Busy);
             }
             // The bound is for a signal that came between the look and the wait.
             drop(tokio::time::timeout(std::time::Duration::from_millis(100), settled).await);

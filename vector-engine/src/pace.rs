@@ -58,16 +58,42 @@ impl Foreground {
 /// Longest wait of one step for queries, so that background work goes on under any load.
 const STEP_WAIT: Duration = Duration::from_micros(200);
 
-/// Yields to queries: while one runs, a step waits a little.
+/// Steps of which one waits for queries: one step is a row or a few.
+const STEPS_A_WAIT: usize = 64;
+
+/// As fast as it goes, until the engine is closed.
 #[derive(Debug)]
-pub(crate) struct Yielding<'a>(pub(crate) &'a Foreground);
+pub(crate) struct Pressing<'a>(pub(crate) &'a Foreground);
+
+impl Pace for Pressing<'_> {
+    fn step(&self) -> Result<()> {
+        match self.0.is_closing() {
+            true => Err(Error::Stopped),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Yields to queries: while one runs, every few steps wait a little.
+#[derive(Debug)]
+pub(crate) struct Yielding<'a> {
+    foreground: &'a Foreground,
+    steps: AtomicUsize,
+}
+
+impl<'a> Yielding<'a> {
+    pub(crate) fn new(foreground: &'a Foreground) -> Self {
+        Self { foreground, steps: AtomicUsize::new(0) }
+    }
+}
 
 impl Pace for Yielding<'_> {
     fn step(&self) -> Result<()> {
-        if self.0.is_closing() {
+        if self.foreground.is_closing() {
             return Err(Error::Stopped);
         }
-        if self.0.queries.load(Ordering::Relaxed) > 0 {
+        let waits = self.steps.fetch_add(1, Ordering::Relaxed).is_multiple_of(STEPS_A_WAIT);
+        if waits && self.foreground.queries.load(Ordering::Relaxed) > 0 {
             std::thread::sleep(STEP_WAIT);
         }
         Ok(())

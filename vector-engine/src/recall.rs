@@ -229,7 +229,7 @@ pub(crate) fn keep_probing(shared: &Weak<Shared>, look_interval: Duration) {
             return;
         }
         let Some(sample) = shared.recall.take(look_interval) else { continue };
-        let settled = sample.settle(&Yielding(&shared.foreground));
+        let settled = sample.settle(&Yielding::new(&shared.foreground));
         drop(sample);
         if matches!(settled, Err(Error::Stopped)) {
             return;

@@ -56,34 +56,48 @@ pub(crate) fn should_seal(state: &State, rows_max: usize) -> bool {
 
 /// Does the next thing that is to be done.
 pub(crate) fn step(index: &IndexInner, pace: &dyn Pace) -> Result<Did> {
+    match seal_step(index, pace)? {
+        Did::Something => Ok(Did::Something),
+        Did::Nothing => merge_step(index, pace),
+    }
+}
+
+/// Seals, when that is to be done.
+pub(crate) fn seal_step(index: &IndexInner, pace: &dyn Pace) -> Result<Did> {
+    if index.is_gone() {
+        return Ok(Did::Nothing);
+    }
+    let state = index.state();
+    let options = &index.shared.options;
+    let is_left = index.idle_for() >= options.settle_after
+        && state.growing_rows() > GROWING_ROWS_IDLE_MAX
+        && is_worth_settling(&state);
+    if state.frozen.is_empty() && !should_seal(&state, options.growing_rows_max) && !is_left {
+        return Ok(Did::Nothing);
+    }
+    seal(index, pace)?;
+    Ok(Did::Something)
+}
+
+/// Does the next thing besides sealing.
+pub(crate) fn merge_step(index: &IndexInner, pace: &dyn Pace) -> Result<Did> {
     if index.is_gone() {
         return Ok(Did::Nothing);
     }
     pace.step()?;
-    let upkeep = index.upkeep.lock();
+    let _merging = index.merging.lock();
     let state = index.state();
-    let rows_max = index.shared.options.growing_rows_max;
-    if !state.frozen.is_empty() || should_seal(&state, rows_max) {
-        drop(upkeep);
-        seal(index, pace)?;
-        return Ok(Did::Something);
-    }
     let dimension = index.settings().dimension;
-    let graph_rows_min = index.shared.options.graph_rows_min;
+    let options = &index.shared.options;
     if let Some(members) = to_compact(&state, dimension) {
-        compact(index, pace, members, graph_rows_min)?;
+        compact(index, pace, members, options.graph_rows_min)?;
         return Ok(Did::Something);
     }
-    if index.idle_for() >= index.shared.options.settle_after {
-        if is_worth_settling(&state) && state.growing_rows() > GROWING_ROWS_IDLE_MAX {
-            drop(upkeep);
-            seal(index, pace)?;
-            return Ok(Did::Something);
-        }
-        if let Some(members) = to_settle(&state, dimension) {
-            compact(index, pace, members, graph_rows_min.min(SETTLED_ROWS_MIN as usize))?;
-            return Ok(Did::Something);
-        }
+    if index.idle_for() >= options.settle_after
+        && let Some(members) = to_settle(&state, dimension)
+    {
+        compact(index, pace, members, options.graph_rows_min.min(SETTLED_ROWS_MIN as usize))?;
+        return Ok(Did::Something);
     }
     if build_text(index, pace, &state)? == Did::Something {
         return Ok(Did::Something);
@@ -101,7 +115,7 @@ pub(crate) fn step(index: &IndexInner, pace: &dyn Pace) -> Result<Did> {
 
 /// Makes a sealed segment of the growing rows.
 pub(crate) fn seal(index: &IndexInner, pace: &dyn Pace) -> Result<()> {
-    let _upkeep = index.upkeep.lock();
+    let _sealing = index.sealing.lock();
     {
         let mut lane = wait(index.turn());
         let mut state = State::clone(&index.state());
@@ -362,3 +376,45 @@ pub(crate) fn lower_priority() {
 
 #[cfg(target_os = "linux")]
 const BACKGROUND_NICE: i32 = 10;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use storage_engine::media::{SimEnvironment, SimMedia, SimOptions};
+    use storage_engine::{Batch, Engine, Environment, Operation, Options, PlainMasterKey};
+
+    use super::{Did, seal_step};
+    use crate::pace::Unhurried;
+    use crate::wait::wait;
+    use crate::{EngineOptions, IndexSettings, Metadata, Metric, NewRow, VectorEngine};
+
+    #[test]
+    fn growing_rows_are_sealed_while_segments_are_merged() {
+        let environment: Arc<dyn Environment> = Arc::new(SimEnvironment::new(1));
+        let media = Arc::new(SimMedia::new(&SimOptions::default()));
+        let master = Arc::new(PlainMasterKey::new([7; 32]));
+        let options = Options { background: false, ..Options::default() };
+        let engine = Engine::open(Arc::clone(&environment), media, master, options).unwrap();
+        let space = engine.reserve_space();
+        let operations = vec![Operation::CreateSpace(space)];
+        wait(engine.commit(Batch { conditions: vec![], operations })).unwrap();
+        let options = EngineOptions { growing_rows_max: 2, ..EngineOptions::default() };
+        let vectors = VectorEngine::new(engine, environment, options).unwrap();
+        let (non_filterable, text) = (Vec::new(), Vec::new());
+        let settings =
+            IndexSettings { dimension: 1, metric: Metric::Euclidean, non_filterable, text };
+        let index = wait(vectors.index(space, &settings)).unwrap();
+        let _merging = index.inner.merging.lock();
+        for sealed in 1..3 {
+            let row = |key: &str| NewRow {
+                key: format!("{key}{sealed}"),
+                vector: vec![1.0],
+                metadata: Metadata::default(),
+            };
+            wait(index.put(vec![row("a"), row("b")])).unwrap();
+            assert_eq!(seal_step(&index.inner, &Unhurried).unwrap(), Did::Something);
+            assert_eq!(index.stats().sealed_segments, sealed);
+        }
+    }
+}
