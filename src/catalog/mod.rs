@@ -179,6 +179,11 @@ impl Catalog {
             .map_err(|e| Error::Stopped { reason: format!("catalog change was cut off: {e}") })?
     }
 
+    /// Waits until what was durable shows: a change counts for conditions a moment before it is shown.
+    pub async fn settled(&self) {
+        drop(self.inner.turn.lock().await);
+    }
+
     /// Lets the view finish what it was given, for a quick next open. The records are safe without.
     pub async fn close(&self) {
         let view = self.inner.view.lock().take();

@@ -18,7 +18,7 @@ use super::bucket::Bucket;
 use super::error::{ObjectError, Result};
 use super::fields::{FieldReader, Malformed, put_varint, text_of};
 use super::label::Label;
-use super::limits::RETRIES_MAX;
+use super::limits::BOUND_RETRIES_MAX;
 use super::meta::ObjectMeta;
 
 /// Where the vector of a version is.
@@ -116,7 +116,7 @@ impl Bucket {
         if !self.record().bound || self.keep() != Keep::Null {
             return Ok(None);
         }
-        for _ in 0..RETRIES_MAX {
+        for _ in 0..BOUND_RETRIES_MAX {
             let still = self.still(name)?;
             let null = self.engine().version(self.record().objects(), name, Which::Null)?;
             match null.filter(is_bound) {

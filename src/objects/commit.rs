@@ -102,6 +102,16 @@ impl Bucket {
         }
     }
 
+    /// The same after a condition on it did not hold: its newer record, once that shows.
+    pub(super) async fn renewed(&self) -> Result<Self> {
+        let now = self.again()?;
+        if now.state.sequence != self.state.sequence {
+            return Ok(now);
+        }
+        self.objects.shared.catalog.settled().await;
+        self.again()
+    }
+
     /// Makes a version. `companions` is asked again for every attempt.
     pub(super) async fn commit_version(
         &self,
@@ -113,16 +123,18 @@ impl Bucket {
             bucket.allow_bound().await?;
             bucket = bucket.again()?;
         }
-        for _ in 0..bucket.retries() {
+        let mut attempts = 0;
+        while attempts < bucket.retries() {
+            attempts += 1;
             match bucket.try_version(new, companions()).await? {
                 Attempt::Made(made) => return Ok(made),
-                Attempt::Changed => bucket = bucket.again()?,
+                Attempt::Changed => bucket = bucket.renewed().await?,
             }
         }
         Err(ObjectError::OperationAborted)
     }
 
-    /// How often a change of versions is tried.
+    /// How often a change of versions is tried; more often once the bucket has bound ones.
     pub(super) fn retries(&self) -> usize {
         if self.record().bound { BOUND_RETRIES_MAX } else { RETRIES_MAX }
     }

@@ -105,7 +105,9 @@ impl Bucket {
 
     async fn delete_one(&self, delete: &Delete) -> Result<Deleted> {
         let mut bucket = self.clone();
-        for _ in 0..bucket.retries() {
+        let mut attempts = 0;
+        while attempts < bucket.retries() {
+            attempts += 1;
             let result = match bucket.plan(delete)? {
                 Plan::Done(deleted) => return Ok(deleted),
                 Plan::Commit(batch) => bucket.engine().commit(batch).await,
@@ -119,7 +121,7 @@ impl Bucket {
             if let Some(deleted) = bucket.answer(delete, result)? {
                 return Ok(deleted);
             }
-            bucket = bucket.again()?;
+            bucket = bucket.renewed().await?;
         }
         Err(ObjectError::OperationAborted)
     }
