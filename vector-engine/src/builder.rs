@@ -32,6 +32,8 @@ const WRITE_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Built {
     pub(crate) id: SegmentId,
+    /// Its key hashes, in the order of its rows.
+    pub(crate) hashes: Bytes,
     pub(crate) operations: Vec<Operation>,
 }
 
@@ -89,7 +91,7 @@ impl Builder<'_> {
             let text = builder.finish()?.encode();
             put(Part::Text(field.part_name()), wait(self.store.seal(text))?);
         }
-        Ok(Built { id, operations })
+        Ok(Built { id, hashes: resident.hashes, operations })
     }
 
     fn first_pass<'a>(

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use roaring::RoaringBitmap;
+
 use crate::chunk::Chunk;
 use crate::delta::{Delta, DeltaKey};
 use crate::error::Result;
@@ -124,25 +126,27 @@ impl State {
         Ok(())
     }
 
-    /// Takes the place of what a new segment was made of. `source` are the members as the builder
-    /// saw them: what died since is dead in the new segment, too.
-    pub(crate) fn replace(&mut self, source: &[Member], sealed: Option<Sealed>) {
-        let Some(sealed) = sealed else {
-            self.drop_members(source);
-            return;
-        };
-        let mut member = Member::new(Rows::Sealed(Arc::new(sealed)));
+    /// The rows of a new segment with these hashes, in their order, that died since its builder saw
+    /// `source`.
+    pub(crate) fn died_since(&self, source: &[Member], hashes: &[u8]) -> RoaringBitmap {
+        let hashes = hashes.as_chunks::<{ KeyHash::BYTES }>().0;
+        let mut dead = RoaringBitmap::new();
         for old in source {
-            let now = self.members().find(|now| now.is_same(old));
-            let Some(now) = now else { continue };
+            let Some(now) = self.members().find(|now| now.is_same(old)) else { continue };
             let died = now.dead.as_ref() - old.dead.as_ref();
-            let rows: Vec<u32> = died.iter().filter_map(|row| member.find(old.hash(row))).collect();
-            for row in rows {
-                member.kill(row);
-            }
+            let row_of = |row| hashes.binary_search(&old.hash(row).0).ok();
+            dead.extend(died.iter().filter_map(row_of).map(|row| row as u32));
         }
+        dead
+    }
+
+    /// Puts a new segment with its dead rows in the place of what it was made of.
+    pub(crate) fn replace(&mut self, source: &[Member], new: Option<(Sealed, RoaringBitmap)>) {
         self.drop_members(source);
-        self.sealed.push(member);
+        if let Some((sealed, dead)) = new {
+            let rows = Rows::Sealed(Arc::new(sealed));
+            self.sealed.push(Member { rows, dead: Arc::new(dead) });
+        }
     }
 
     fn drop_members(&mut self, gone: &[Member]) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::wait::wait;
 use bytes::Bytes;
+use roaring::RoaringBitmap;
 use storage_engine::limits::PAGE_MAX;
 use storage_engine::{Batch, Operation};
 
@@ -197,22 +198,29 @@ fn put_segment(
         operations.extend(removal(index, *id)?);
     }
     manifest.segments.retain(|id| !gone.contains(id));
-    let id = built.as_ref().map(|built| built.id);
+    let state = index.state();
+    let mut dead_saved = lane.dead_saved.clone();
+    let mut new = None;
     if let Some(built) = built {
+        // Deltas that killed them may be swept before the next batch with a manifest.
+        let dead = state.died_since(members, &built.hashes);
+        if !dead.is_empty() {
+            operations.push(put_dead(index, built.id, &dead)?);
+            dead_saved.insert(built.id, dead.len());
+        }
         manifest.segments.push(built.id);
         operations.extend(built.operations);
+        new = Some((built.id, dead));
     }
     if watermark == Watermark::Frozen {
         manifest.watermark = lane.frozen_delta;
     }
     let value = wait(index.store.seal(manifest.encode().into()))?;
     operations.push(index.store.put(manifest_name(), value));
-    let mut dead_saved = lane.dead_saved.clone();
-    let state = index.state();
     for member in &state.sealed {
         let Some(id) = segment_of(member).filter(|id| !gone.contains(id)) else { continue };
         if dead_saved.get(&id).copied().unwrap_or(0) != member.dead.len() {
-            operations.push(put_dead(index, id, member)?);
+            operations.push(put_dead(index, id, &member.dead)?);
             dead_saved.insert(id, member.dead.len());
         }
     }
@@ -221,15 +229,15 @@ fn put_segment(
     lane.manifest = manifest;
     lane.dead_saved = dead_saved;
     // From here on the device says so: whatever fails now is found again at the next start.
-    let sealed = match id {
+    let new = match new {
         None => None,
-        Some(id) => {
+        Some((id, dead)) => {
             let settings = index.settings();
-            Some(wait(Sealed::open(&index.store, &index.shared.cache, &settings, id))?)
+            Some((wait(Sealed::open(&index.store, &index.shared.cache, &settings, id))?, dead))
         }
     };
     let mut state = State::clone(&state);
-    state.replace(members, sealed);
+    state.replace(members, new);
     index.show(state);
     for id in gone {
         index.shared.cache.forget(index.store.space, Some(id));
@@ -244,9 +252,9 @@ fn segment_of(member: &Member) -> Option<SegmentId> {
     }
 }
 
-fn put_dead(index: &IndexInner, id: SegmentId, member: &Member) -> Result<Operation> {
-    let mut bytes = Vec::with_capacity(member.dead.serialized_size());
-    member.dead.serialize_into(&mut bytes).map_err(|e| Error::Invalid(e.to_string()))?;
+fn put_dead(index: &IndexInner, id: SegmentId, dead: &RoaringBitmap) -> Result<Operation> {
+    let mut bytes = Vec::with_capacity(dead.serialized_size());
+    dead.serialize_into(&mut bytes).map_err(|e| Error::Invalid(e.to_string()))?;
     let value = wait(index.store.seal(bytes.into()))?;
     Ok(index.store.put(dead_name(id), value))
 }
@@ -380,41 +388,111 @@ const BACKGROUND_NICE: i32 = 10;
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use storage_engine::media::{SimEnvironment, SimMedia, SimOptions};
-    use storage_engine::{Batch, Engine, Environment, Operation, Options, PlainMasterKey};
+    use storage_engine::{Batch, Engine, Environment, Operation, Options, PlainMasterKey, SpaceId};
 
-    use super::{Did, seal_step};
-    use crate::pace::Unhurried;
+    use super::{Did, merge_step, seal_step};
+    use crate::pace::{Pace, Unhurried};
     use crate::wait::wait;
-    use crate::{EngineOptions, IndexSettings, Metadata, Metric, NewRow, VectorEngine};
+    use crate::{
+        EngineOptions, Index, IndexSettings, List, Metadata, Metric, NewRow, Result, VectorEngine,
+        Want,
+    };
 
-    #[test]
-    fn growing_rows_are_sealed_while_segments_are_merged() {
+    fn engine(media: SimMedia) -> (Engine, Arc<dyn Environment>) {
         let environment: Arc<dyn Environment> = Arc::new(SimEnvironment::new(1));
-        let media = Arc::new(SimMedia::new(&SimOptions::default()));
         let master = Arc::new(PlainMasterKey::new([7; 32]));
         let options = Options { background: false, ..Options::default() };
-        let engine = Engine::open(Arc::clone(&environment), media, master, options).unwrap();
+        let media = Arc::new(media);
+        (Engine::open(Arc::clone(&environment), media, master, options).unwrap(), environment)
+    }
+
+    fn index(engine: &Engine, environment: Arc<dyn Environment>, space: SpaceId) -> Index {
+        let options = EngineOptions { growing_rows_max: 2, ..EngineOptions::default() };
+        let vectors = VectorEngine::new(engine.clone(), environment, options).unwrap();
+        let (non_filterable, text) = (Vec::new(), Vec::new());
+        let metric = Metric::Euclidean;
+        wait(vectors.index(space, &IndexSettings { dimension: 1, metric, non_filterable, text }))
+            .unwrap()
+    }
+
+    fn fresh() -> (Engine, Index, SpaceId) {
+        let (engine, environment) = engine(SimMedia::new(&SimOptions::default()));
         let space = engine.reserve_space();
         let operations = vec![Operation::CreateSpace(space)];
         wait(engine.commit(Batch { conditions: vec![], operations })).unwrap();
-        let options = EngineOptions { growing_rows_max: 2, ..EngineOptions::default() };
-        let vectors = VectorEngine::new(engine, environment, options).unwrap();
-        let (non_filterable, text) = (Vec::new(), Vec::new());
-        let settings =
-            IndexSettings { dimension: 1, metric: Metric::Euclidean, non_filterable, text };
-        let index = wait(vectors.index(space, &settings)).unwrap();
+        let index = index(&engine, environment, space);
+        (engine, index, space)
+    }
+
+    fn put(index: &Index, keys: [&str; 2]) {
+        let row = |key: &str| NewRow {
+            key: key.to_owned(),
+            vector: vec![1.0],
+            metadata: Metadata::default(),
+        };
+        wait(index.put(keys.map(row).into())).unwrap();
+    }
+
+    fn keys(index: &Index) -> Vec<String> {
+        let list = List {
+            after: None,
+            limit: 100,
+            page_bytes: usize::MAX,
+            parts: None,
+            want: Want::default(),
+            filter: None,
+        };
+        let mut keys: Vec<String> =
+            wait(index.list(list)).unwrap().rows.into_iter().map(|row| row.key).collect();
+        keys.sort();
+        keys
+    }
+
+    #[test]
+    fn growing_rows_are_sealed_while_segments_are_merged() {
+        let (_engine, index, _) = fresh();
         let _merging = index.inner.merging.lock();
         for sealed in 1..3 {
-            let row = |key: &str| NewRow {
-                key: format!("{key}{sealed}"),
-                vector: vec![1.0],
-                metadata: Metadata::default(),
-            };
-            wait(index.put(vec![row("a"), row("b")])).unwrap();
+            put(&index, [&format!("a{sealed}"), &format!("b{sealed}")]);
             assert_eq!(seal_step(&index.inner, &Unhurried).unwrap(), Did::Something);
             assert_eq!(index.stats().sealed_segments, sealed);
         }
+    }
+
+    /// Overwrites rows and seals, once, in the middle of other work.
+    #[derive(Debug)]
+    struct Meddling<'a>(&'a Index, AtomicBool);
+
+    impl Pace for Meddling<'_> {
+        fn step(&self) -> Result<()> {
+            if self.0.inner.merging.is_locked() && !self.1.swap(true, Ordering::Relaxed) {
+                put(self.0, ["a0", "b1"]);
+                assert_eq!(seal_step(&self.0.inner, &Unhurried)?, Did::Something);
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_died_and_was_sealed_during_a_merge_stays_dead_after_a_crash() {
+        let (engine, index, space) = fresh();
+        let mut expected = Vec::new();
+        for nth in 0..4 {
+            let (a, b) = (format!("a{nth}"), format!("b{nth}"));
+            put(&index, [&a, &b]);
+            assert_eq!(seal_step(&index.inner, &Unhurried).unwrap(), Did::Something);
+            expected.extend([a, b]);
+        }
+        expected.sort();
+        let meddling = Meddling(&index, AtomicBool::new(false));
+        assert_eq!(merge_step(&index.inner, &meddling).unwrap(), Did::Something);
+        assert!(meddling.1.load(Ordering::Relaxed));
+        assert_eq!((keys(&index), index.stats().sealed_segments), (expected.clone(), 2));
+        index.maintain().unwrap();
+        let again = self::index(&engine, Arc::new(SimEnvironment::new(2)), space);
+        assert_eq!(keys(&again), expected);
     }
 }
