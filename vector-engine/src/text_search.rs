@@ -4,6 +4,7 @@
 //! - Rows that a filter leaves out and dead rows are not ranked, but count in the statistics until a
 //!   compaction drops them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
@@ -26,6 +27,8 @@ pub(crate) struct TextRanks {
 struct TextRank {
     key: String,
     rows: Vec<(usize, u32, f32)>,
+    /// The same by member and row: each of thousands of hits asks.
+    scores: HashMap<(usize, u32), f32>,
 }
 
 impl TextRanks {
@@ -38,9 +41,8 @@ impl TextRanks {
     /// The scores of a row, by key, of the texts that it answers.
     pub(crate) fn scores_of(&self, pick: Pick) -> Vec<(String, f32)> {
         let score = |rank: &TextRank| {
-            let of =
-                |(member, row, _): &&(usize, u32, f32)| *member == pick.member && *row == pick.row;
-            rank.rows.iter().find(of).map(|(_, _, score)| (rank.key.clone(), *score))
+            let score = rank.scores.get(&(pick.member, pick.row))?;
+            Some((rank.key.clone(), *score))
         };
         self.ranks.iter().filter_map(score).collect()
     }
@@ -57,7 +59,8 @@ pub(crate) fn rank_texts(
     let mut ranks = Vec::with_capacity(texts.len());
     for text in texts {
         let rows = rank_text(members, matches, settings, text, keep)?;
-        ranks.push(TextRank { key: text.key.clone(), rows });
+        let scores = rows.iter().map(|&(member, row, score)| ((member, row), score)).collect();
+        ranks.push(TextRank { key: text.key.clone(), rows, scores });
     }
     Ok(TextRanks { ranks })
 }
