@@ -1,8 +1,9 @@
 //! One index on a data set of `.npy` files: ingest, seal, recall and time of queries.
 //!
-//! `cargo run --release -p vector-engine --example index -- DIRECTORY NAME METRIC [GRAPH_ROWS]`
+//! `cargo run --release -p vector-engine --example index -- DIRECTORY NAME METRIC [GRAPH_ROWS [ROUNDS]]`
 //! reads `DIRECTORY/NAME.{base,query,gt}.npy` and, where they are, `NAME.{sel10,sel1,corr}.npy` with
-//! the exact neighbours among their rows.
+//! the exact neighbours among their rows. After the first round of queries, which finds pages in no cache,
+//! come ROUNDS (1) more.
 
 mod npy;
 
@@ -131,7 +132,7 @@ fn processor_time() -> Duration {
 async fn main() -> Result<(), Anything> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [directory, name, metric, rest @ ..] = arguments.as_slice() else {
-        return Err("arguments: DIRECTORY NAME cosine|euclidean|inner [GRAPH_ROWS]".into());
+        return Err("arguments: DIRECTORY NAME cosine|euclidean|inner [GRAPH_ROWS [ROUNDS]]".into());
     };
     let metric = match metric.as_str() {
         "cosine" => Metric::Cosine,
@@ -182,7 +183,11 @@ async fn main() -> Result<(), Anything> {
     let (at, before) = (Instant::now(), processor_time());
     index.seal()?;
     let sealed = (at.elapsed().as_secs_f64(), (processor_time() - before).as_secs_f64());
-    set.query_all(&index, "sealed").await?;
+    set.query_all(&index, "sealed, first round").await?;
+    let rounds = rest.get(1).and_then(|rounds| rounds.parse().ok()).unwrap_or(1);
+    for _ in 0..rounds {
+        set.query_all(&index, "sealed").await?;
+    }
     println!("\nsealed in {:.2} s, {:.2} processor seconds", sealed.0, sealed.1);
     let stats = index.stats();
     let each = |bytes: u64| bytes as f64 / stats.rows as f64;
