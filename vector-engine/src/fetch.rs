@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::layout::Locator;
 use crate::member::{Member, Rows};
 use crate::metadata::Metadata;
+use crate::pages::Reading;
 use crate::row::{Row, Want};
 
 /// A row of a member of a state.
@@ -58,7 +59,7 @@ fn fetch_member(member: &Member, own: &[(usize, u32)], want: Want) -> Result<Vec
             let rows: Vec<u32> = own.iter().map(|(_, row)| *row).collect();
             let nowhere = Locator { offset: 0, len: 0 };
             let mut read: Vec<(Locator, Option<Vec<f32>>)> = vec![(nowhere, None); rows.len()];
-            sealed.read_rows(&rows, |place, bytes| {
+            sealed.read_rows(&rows, Reading::Again, |place, bytes| {
                 if let Some(slot) = read.get_mut(place) {
                     slot.0 = bytes.locator()?;
                     slot.1 = want.data.then(|| {
@@ -70,7 +71,7 @@ fn fetch_member(member: &Member, own: &[(usize, u32)], want: Want) -> Result<Vec
                 Ok(())
             })?;
             let locators: Vec<Locator> = read.iter().map(|(locator, _)| *locator).collect();
-            let properties = sealed.read_properties(&locators)?;
+            let properties = sealed.read_properties(&locators, Reading::Again)?;
             let row = |(said, (_, vector)): (crate::properties::Properties, _)| Row {
                 key: said.key,
                 vector,

@@ -143,7 +143,7 @@ impl Index {
         let mut state = State::default();
         let mut dead_saved = std::collections::HashMap::new();
         for id in &manifest.segments {
-            let sealed = Sealed::open(&store, &shared.cache, &settings, *id).await?;
+            let sealed = Sealed::open(&store, &shared.caches, &settings, *id).await?;
             let mut member = crate::member::Member::new(crate::member::Rows::Sealed(sealed.into()));
             if let Some(bytes) = store.value(&dead_name(*id)).await? {
                 let dead = roaring::RoaringBitmap::deserialize_from(&bytes[..])

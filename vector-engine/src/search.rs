@@ -14,6 +14,7 @@ use crate::limits::{EXACT_ROWS_MAX, GRAPH_TOP_MAX};
 use crate::member::{Member, Rows};
 use crate::metrics::Plan;
 use crate::pace::Pace;
+use crate::pages::Reading;
 use crate::scan::{self, Candidate};
 use crate::sealed::Sealed;
 
@@ -109,7 +110,9 @@ impl Search<'_> {
                         nearest.push(*row, self.probe.distance(chunk.vector(*row)));
                     }),
                     Rows::Sealed(sealed) => {
-                        self.read(sealed, rows, |row, distance| nearest.push(row, distance))?;
+                        self.read(sealed, rows, Reading::Once, |row, distance| {
+                            nearest.push(row, distance);
+                        })?;
                     }
                 }
             }
@@ -169,7 +172,9 @@ impl Search<'_> {
             Rows::Sealed(sealed) => {
                 work.rounds += 1;
                 let mut nearest = scan::Nearest::new(self.top);
-                self.read(sealed, &rows, |row, distance| nearest.push(row, distance))?;
+                self.read(sealed, &rows, Reading::Again, |row, distance| {
+                    nearest.push(row, distance)
+                })?;
                 near.extend(nearest.into_sorted().into_iter().map(keep));
             }
         }
@@ -177,12 +182,17 @@ impl Search<'_> {
     }
 
     /// Reads rows and hands out their distances.
-    fn read(&self, sealed: &Sealed, rows: &[u32], mut each: impl FnMut(u32, f32)) -> Result<()> {
-        let mut vector = Vec::with_capacity(sealed.resident.dimension);
-        sealed.read_rows(rows, |place, bytes| {
-            bytes.vector_into(&mut vector);
+    fn read(
+        &self,
+        sealed: &Sealed,
+        rows: &[u32],
+        reading: Reading,
+        mut each: impl FnMut(u32, f32),
+    ) -> Result<()> {
+        let mut room = Vec::new();
+        sealed.read_rows(rows, reading, |place, bytes| {
             if let Some(row) = rows.get(place) {
-                each(*row, self.probe.distance(&vector));
+                each(*row, self.probe.distance(bytes.vector(&mut room)));
             }
             Ok(())
         })
@@ -288,7 +298,7 @@ impl Search<'_> {
                     if let Some(work) = works.get_mut(number) {
                         work.rounds += 1;
                     }
-                    self.read(sealed, &rows, |row, distance| {
+                    self.read(sealed, &rows, Reading::Again, |row, distance| {
                         near.push(Near { member: number, row, distance });
                     })?;
                 }
@@ -311,7 +321,7 @@ impl Search<'_> {
             None => !member.dead.contains(row),
         };
         let query = sealed.resident.book.prepare(self.probe.query());
-        let mut nodes = SealedNodes { search: self, sealed, query, vector: Vec::new() };
+        let mut nodes = SealedNodes { search: self, sealed, query, room: Vec::new() };
         let options = SearchOptions::new(self.top, &accept);
         let mut scratch = SearchScratch::default();
         let entries = &sealed.resident.entries;
@@ -351,7 +361,7 @@ struct SealedNodes<'a> {
     search: &'a Search<'a>,
     sealed: &'a Sealed,
     query: CodeQuery,
-    vector: Vec<f32>,
+    room: Vec<f32>,
 }
 
 impl Nodes for SealedNodes<'_> {
@@ -366,20 +376,11 @@ impl Nodes for SealedNodes<'_> {
 
     fn expand(&mut self, rows: &[u32], out: &mut Expanded) -> Result<()> {
         let (sealed, probe) = (self.sealed, self.search.probe);
-        // Pages come in their order, nodes are wanted in the caller's.
-        let mut read: Vec<(f32, Vec<u32>)> = vec![(0.0, Vec::new()); rows.len()];
-        let vector = &mut self.vector;
-        sealed.read_rows(rows, |place, bytes| {
-            bytes.vector_into(vector);
-            if let Some(slot) = read.get_mut(place) {
-                slot.0 = probe.distance(vector);
-                slot.1.extend(bytes.neighbours().filter(|row| *row < sealed.len()));
-            }
+        let room = &mut self.room;
+        sealed.read_rows(rows, Reading::Again, |place, bytes| {
+            let distance = probe.distance(bytes.vector(room));
+            out.put(place, distance, bytes.neighbours().filter(|row| *row < sealed.len()));
             Ok(())
-        })?;
-        for (distance, neighbours) in read {
-            out.push(distance, neighbours);
-        }
-        Ok(())
+        })
     }
 }

@@ -123,6 +123,28 @@ async fn writers_at_once_all_find_what_they_wrote_while_segments_are_sealed() {
     files.close().await;
 }
 
+#[test]
+fn pages_that_queries_read_are_kept_and_go_with_their_segment() {
+    let mut random = SeededRandom::new(11);
+    let mut subject = Subject::new(11, settings(8, Metric::Euclidean), small_segments());
+    subject.put(rows(&mut random, 8, 1000, 100));
+    subject.index.seal().unwrap();
+    let query = Query { vector: Some(vector(&mut random, 8)), top: 10, ..Query::default() };
+    let mut ask = || block_on(subject.index.query(query.clone())).unwrap().hits;
+    let first = ask();
+    let read = subject.vectors.stats().pages;
+    assert!(read.bytes > 0 && read.misses > 0, "{read:?}");
+    assert_eq!(ask(), first);
+    let again = subject.vectors.stats().pages;
+    assert_eq!((again.misses, again.bytes), (read.misses, read.bytes), "nothing more was read");
+    assert!(again.hits > read.hits);
+    let keys = subject.reference.rows.keys().take(60).cloned().collect();
+    subject.delete(keys);
+    subject.index.maintain().unwrap();
+    assert_eq!(subject.index.stats().dead_rows, 0, "the segment was written anew");
+    assert_eq!(subject.vectors.stats().pages.bytes, 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn recall_is_probed_in_the_background_one_query_at_a_time() {
     let mut files = Files::new().await;
