@@ -6,7 +6,7 @@
 mod lane;
 mod recovery;
 mod stats;
-mod text_state;
+mod texts;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -34,7 +34,8 @@ pub use lane::Hold;
 pub(crate) use lane::Lane;
 use lane::Waiting;
 pub use stats::IndexStats;
-pub use text_state::TextState;
+use texts::OutdatedTexts;
+pub use texts::TextState;
 
 /// A vector index. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -54,6 +55,8 @@ pub(crate) struct IndexInner {
     /// Held by whoever seals, and by whoever merges: one of each at a time.
     pub(crate) sealing: Mutex<()>,
     pub(crate) merging: Mutex<()>,
+    /// Text parts that upkeep has to build anew.
+    pub(crate) outdated_texts: OutdatedTexts,
     /// Told when a seal made room.
     settled: tokio::sync::Notify,
     gone: AtomicBool,

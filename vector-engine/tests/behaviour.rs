@@ -325,67 +325,6 @@ fn an_owner_hands_a_row_on_and_an_index_with_owned_rows_is_not_let_go() {
     assert_eq!(count(&subject, "a"), 0);
 }
 
-fn texts() -> Vec<TextField> {
-    vec![TextField { key: "text".to_owned(), language: Some(Language::English) }]
-}
-
-fn says(key: &str, text: &str, vector: [f32; 2]) -> NewRow {
-    NewRow { key: key.into(), vector: vector.into(), metadata: metadata(&json!({"text": text})) }
-}
-
-fn ask(subject: &Subject, text: &str, vector: Option<[f32; 2]>) -> Vec<String> {
-    let texts = vec![QueryText { key: "text".to_owned(), text: text.to_owned() }];
-    let query = Query { vector: vector.map(Vec::from), texts, top: 10, ..Query::default() };
-    let answer = block_on(subject.index.query(query)).unwrap();
-    answer.hits.into_iter().map(|hit| hit.key).collect()
-}
-
-#[test]
-fn texts_are_found_at_once_and_rank_alike_in_whatever_segment_they_lie() {
-    let settings = IndexSettings { text: texts(), ..settings(2, Metric::Euclidean) };
-    let mut subject = Subject::new(4, settings, small_segments());
-    subject.put(vec![
-        says("a", "a quick brown fox jumps", [0.0, 1.0]),
-        says("b", "the lazy dog sleeps and sleeps", [1.0, 0.0]),
-        says("c", "foxes and dogs", [5.0, 5.0]),
-    ]);
-    let before: Vec<Vec<String>> =
-        ["fox", "dog sleeping", "nothing of it"].map(|text| ask(&subject, text, None)).into();
-    assert_eq!(before[0].len(), 2, "{before:?}");
-    assert_eq!(before[1], ["b", "c"]);
-    assert!(before[2].is_empty());
-    assert_eq!(ask(&subject, "fox", Some([0.0, 1.0]))[0], "a", "both lists name it first");
-    subject.index.seal().unwrap();
-    subject.put(vec![says("d", "unrelated", [9.0, 9.0])]);
-    subject.delete(vec!["d".to_owned()]);
-    subject.restart();
-    let after: Vec<Vec<String>> =
-        ["fox", "dog sleeping", "nothing of it"].map(|text| ask(&subject, text, None)).into();
-    assert_eq!(before, after);
-}
-
-#[test]
-fn a_text_field_is_building_until_every_segment_has_it() {
-    let mut subject = Subject::new(5, settings(2, Metric::Euclidean), small_segments());
-    subject.put(vec![says("a", "a quick brown fox", [0.0, 1.0])]);
-    subject.index.seal().unwrap();
-    subject.put(vec![says("b", "another fox", [0.0, 2.0])]);
-    let field = &texts()[0];
-    block_on(subject.index.set_text(texts())).unwrap();
-    assert_eq!(subject.index.text_state(field), TextState::Building);
-    assert_eq!(ask(&subject, "fox", None), ["b"]);
-    subject.index.maintain().unwrap();
-    assert_eq!(subject.index.text_state(field), TextState::Active);
-    let mut found = ask(&subject, "fox", None);
-    found.sort();
-    assert_eq!(found, ["a", "b"]);
-    block_on(subject.index.set_text(Vec::new())).unwrap();
-    subject.index.maintain().unwrap();
-    let texts = vec![QueryText { key: "text".to_owned(), text: "fox".to_owned() }];
-    let query = Query { texts, top: 10, ..Query::default() };
-    assert!(matches!(block_on(subject.index.query(query)).unwrap_err(), Error::Invalid(_)));
-}
-
 #[test]
 fn what_matches_is_deleted_and_only_that() {
     let mut random = SeededRandom::new(6);

@@ -9,6 +9,7 @@ use roaring::RoaringBitmap;
 use storage_engine::limits::PAGE_MAX;
 use storage_engine::{Batch, Condition, Test};
 
+use super::texts::OutdatedTexts;
 use super::{Index, IndexInner, Lane};
 use crate::delta::Delta;
 use crate::engine::Shared;
@@ -46,6 +47,7 @@ impl Index {
             state.sealed.push(member);
         }
         let last_delta = replay(&store, &settings, &manifest, &mut state).await?;
+        let outdated_texts = OutdatedTexts::of(&store, &manifest.segments).await?;
         let secret = manifest.secret;
         let lane = Lane { manifest, last_delta, frozen_delta: DeltaNumber::default(), dead_saved };
         let inner = IndexInner {
@@ -58,6 +60,7 @@ impl Index {
             lane: tokio::sync::Mutex::new(lane),
             sealing: Mutex::default(),
             merging: Mutex::default(),
+            outdated_texts,
             settled: tokio::sync::Notify::new(),
             gone: AtomicBool::new(false),
             written_at: Mutex::new(shared.environment.monotonic()),
