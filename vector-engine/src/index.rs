@@ -3,6 +3,7 @@
 //! - A write goes through the lane ([`lane`]), which gives it its place.
 //! - A read is of one state, on a thread that may wait for a device.
 
+mod deletion;
 mod lane;
 mod recovery;
 mod stats;
@@ -20,9 +21,8 @@ use tokio::sync::oneshot;
 use crate::delta::{Delta, DeltaKey, DeltaRow};
 use crate::engine::Shared;
 use crate::error::{Error, Result};
-use crate::filter::Filter;
 use crate::key_hash::{HashSecret, KeyHash};
-use crate::limits::{PAGE_ROWS_MAX, TOP_MAX, WRITE_ROWS_MAX};
+use crate::limits::{PAGE_ROWS_MAX, TOP_MAX};
 use crate::listing::{self, List, ListPage};
 use crate::query::{self, Answer, Query};
 use crate::row::{IndexSettings, NewRow, Owner, Row, Want};
@@ -79,32 +79,6 @@ impl Index {
         let deleted = keys.into_iter().map(key).collect();
         self.write(Delta { rows: Vec::new(), deleted }, Vec::new(), Batch::default()).await?;
         Ok(())
-    }
-
-    /// Deletes every row that matches, in several writes; answers how many.
-    pub async fn delete_matching(&self, filter: Filter) -> Result<u64> {
-        let mut deleted = 0;
-        let mut after = None;
-        loop {
-            let list = List {
-                after,
-                limit: PAGE_ROWS_MAX.min(WRITE_ROWS_MAX),
-                page_bytes: usize::MAX,
-                parts: None,
-                want: Want::default(),
-                filter: Some(filter.clone()),
-            };
-            let page = self.list(list).await?;
-            let keys: Vec<String> = page.rows.into_iter().map(|row| row.key).collect();
-            if !keys.is_empty() {
-                deleted += keys.len() as u64;
-                self.delete(keys).await?;
-            }
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok(deleted),
-            }
-        }
     }
 
     /// Writes for an owner: rows that only it changes from now on, together with `extra`, all or

@@ -342,6 +342,70 @@ fn what_matches_is_deleted_and_only_that() {
 }
 
 #[test]
+fn nothing_that_matches_is_deleted_while_one_of_it_has_an_owner() {
+    let mut random = SeededRandom::new(17);
+    let options = EngineOptions { growing_rows_max: 10_000, ..small_segments() };
+    let mut subject = Subject::new(17, settings(2, Metric::Euclidean), options);
+    let count = limits::WRITE_ROWS_MAX + 500;
+    let red = metadata(&json!({"color": "red"}));
+    let many = |from: usize, to| {
+        let named = |n| NewRow { key: n, vector: vec![1.0, 2.0], metadata: red.clone() };
+        (from..to).map(|n| named(format!("{n}"))).collect::<Vec<_>>()
+    };
+    subject.put(many(0, 4000));
+    subject.put(many(4000, count));
+    let asked = filter(&json!({"color": "red"}));
+    let (owner, key) = (Owner([3; 16]), "owned".to_owned());
+    let bound = NewRow { key: key.clone(), ..many(0, 1).remove(0) };
+    block_on(subject.index.write_owned(owner, vec![bound], Batch::default())).unwrap();
+    for sealed in [false, true] {
+        if sealed {
+            subject.index.seal().unwrap();
+        }
+        let refused = block_on(subject.index.delete_matching(asked.clone())).unwrap_err();
+        assert!(matches!(&refused, Error::Conflict(why) if why.contains("\"owned\"")), "{refused}");
+        assert_eq!(subject.index.stats().rows, count as u64 + 1);
+    }
+    block_on(subject.index.delete_owned(owner, vec![key], Batch::default())).unwrap();
+    // An owner in the way that does not match is none.
+    let other = NewRow { metadata: metadata(&json!({"color": "blue"})), ..row(&mut random, 2, 1) };
+    block_on(subject.index.write_owned(owner, vec![other], Batch::default())).unwrap();
+    assert_eq!(block_on(subject.index.delete_matching(asked)).unwrap(), count as u64);
+    assert_eq!(subject.index.stats().rows, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_row_that_gets_an_owner_during_a_deletion_stays_and_does_not_stop_it() {
+    let mut files = Files::new().await;
+    let index = files.index(&settings(2, Metric::Euclidean)).await;
+    let red = metadata(&json!({"color": "red"}));
+    let named =
+        |n: u64| NewRow { key: n.to_string(), vector: vec![1.0, 2.0], metadata: red.clone() };
+    let (count, bound) = (20_000, 20);
+    for start in (0..count).step_by(4000) {
+        index.put((start..start + 4000).map(named).collect()).await.unwrap();
+    }
+    let asked = filter(&json!({"color": "red"}));
+    let deletion = tokio::spawn({
+        let index = index.clone();
+        async move { index.delete_matching(asked).await.unwrap() }
+    });
+    while index.stats().rows == count {
+        tokio::task::yield_now().await;
+    }
+    for n in 0..bound {
+        index.write_owned(Owner([n as u8; 16]), vec![named(n)], Batch::default()).await.unwrap();
+    }
+    let deleted = deletion.await.unwrap();
+    assert!((count - bound..=count).contains(&deleted), "{deleted}");
+    assert_eq!(index.stats().rows, bound);
+    let keys: Vec<String> = (0..bound).map(|n| n.to_string()).collect();
+    assert_eq!(index.get(&keys, Want::default()).await.unwrap().len(), keys.len());
+    drop(index);
+    files.close().await;
+}
+
+#[test]
 fn filters_on_keys_that_are_not_filterable_are_refused() {
     let mut random = SeededRandom::new(7);
     let mut subject = Subject::new(7, settings(3, Metric::Euclidean), small_segments());

@@ -254,13 +254,16 @@ impl IndexInner {
                 continue;
             }
             if member.owner(row)?.is_none_or(|owner| !acts_for.contains(&owner)) {
-                return Err(Error::Conflict(format!(
-                    "the vector {key:?} belongs to an object; change the object"
-                )));
+                return Err(belongs(key));
             }
         }
         Ok(())
     }
+}
+
+/// The error of a write that would change a row of another owner.
+pub(super) fn belongs(key: &str) -> Error {
+    Error::Conflict(format!("the vector {key:?} belongs to an object; change the object"))
 }
 
 fn keys_of(delta: &Delta) -> impl Iterator<Item = &str> {
