@@ -92,6 +92,14 @@ impl Member {
         }
     }
 
+    /// Those of some rows that have an owner.
+    pub(crate) fn owned_of(&self, rows: &RoaringBitmap) -> RoaringBitmap {
+        match &self.rows {
+            Rows::Growing(_) => rows.iter().filter(|row| self.is_owned(*row)).collect(),
+            Rows::Sealed(sealed) => rows & &sealed.resident.owned,
+        }
+    }
+
     /// True when a row that lives has an owner.
     pub(crate) fn has_owned(&self) -> bool {
         match &self.rows {

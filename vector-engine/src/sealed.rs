@@ -26,6 +26,7 @@ use crate::wait::wait;
 use bytes::Bytes;
 use roaring::RoaringBitmap;
 use storage_engine::limits::PAGE_BYTES;
+use storage_engine::{Entry, PageReader};
 
 use crate::cache::{Cached, Caches};
 use crate::code::Codebook;
@@ -336,14 +337,24 @@ impl Sealed {
         if let Some(Cached::Text(text)) = self.caches.parts.get(&key) {
             return Ok(Some(text));
         }
-        let Some(bytes) = wait(self.store.value(&part_name(self.id, &part)))? else {
+        let name = part_name(self.id, &part);
+        let Some(record) = wait(self.store.record(&name))? else {
             return match self.is_there()? {
                 true => Ok(None),
                 false => Err(missing(self.id, &part)),
             };
         };
-        let text = Arc::new(TextIndex::decode(bytes)?);
+        let Entry { size, sequence, .. } = record.entry;
+        let text = wait(record.into_reader(0..size).collect())?;
+        let text = Arc::new(TextIndex::decode(text)?);
         self.caches.parts.keep(key, Cached::Text(Arc::clone(&text)));
+        if !text.is_current() {
+            // It may have been built anew while it was read, and then it must not stay.
+            let now = self.store.engine.current(self.store.space, &name)?;
+            if now.is_none_or(|now| now.sequence != sequence) {
+                self.caches.parts.forget(self.store.space, Some(self.id));
+            }
+        }
         Ok(Some(text))
     }
 }

@@ -23,6 +23,7 @@ use crate::source::Source;
 use crate::state::State;
 use crate::store::{
     DeltaNumber, Part, SegmentId, dead_name, delta_name, manifest_name, part_name, segment_prefix,
+    texts_prefix,
 };
 use crate::text::TextBuilder;
 
@@ -311,14 +312,16 @@ fn to_compact(state: &State, dimension: usize) -> Option<Vec<Member>> {
     None
 }
 
-/// Builds one text index that is missing, or removes one that is wanted no more.
+/// Builds one text index that is missing or that an older release's analyzer made, or removes one that
+/// is wanted no more.
 fn build_text(index: &IndexInner, pace: &dyn Pace, state: &State) -> Result<Did> {
     let settings = index.settings();
     for member in &state.sealed {
         let Rows::Sealed(sealed) = &member.rows else { continue };
         for field in &settings.text {
             let name = part_name(sealed.id, &Part::Text(field.part_name()));
-            if index.store.engine.current(index.store.space, &name)?.is_some() {
+            let is_there = index.store.engine.current(index.store.space, &name)?.is_some();
+            if is_there && !index.outdated_texts.contains(&name) {
                 continue;
             }
             let analyzer = field.analyzer();
@@ -335,23 +338,23 @@ fn build_text(index: &IndexInner, pace: &dyn Pace, state: &State) -> Result<Did>
             // In the turn, and only for a segment that is still there.
             let _turn = wait(index.turn());
             if index.state().sealed.iter().any(|now| now.is_same(member)) {
-                let operations = vec![index.store.put(name, value)];
+                let operations = vec![index.store.put(name.clone(), value)];
                 wait(index.store.engine.commit(Batch { conditions: Vec::new(), operations }))?;
+                // Whoever keeps an outdated one later than this sees that it is.
+                index.shared.caches.parts.forget(index.store.space, Some(sealed.id));
             }
+            index.outdated_texts.remove(&name);
             return Ok(Did::Something);
         }
-        let mut prefix = vec![b's'];
-        prefix.extend_from_slice(&sealed.id.0.to_be_bytes());
-        prefix.push(b't');
         let wanted = |name: &Bytes| {
             let mut fields = settings.text.iter();
             fields.any(|field| part_name(sealed.id, &Part::Text(field.part_name())) == *name)
         };
-        let names = index.store.names(&prefix, None, PAGE_MAX)?;
+        let names = index.store.names(&texts_prefix(sealed.id), None, PAGE_MAX)?;
         if let Some(name) = names.into_iter().find(|name| !wanted(name)) {
             let operations = vec![index.store.remove(name)];
             wait(index.store.engine.commit(Batch { conditions: Vec::new(), operations }))?;
-            index.shared.caches.forget(index.store.space, Some(sealed.id));
+            index.shared.caches.parts.forget(index.store.space, Some(sealed.id));
             return Ok(Did::Something);
         }
     }
