@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::key_hash::{HashSecret, KeyHash};
 use crate::limits::{PAGE_ROWS_MAX, TOP_MAX};
 use crate::listing::{self, List, ListPage};
+use crate::pages::Reading;
 use crate::query::{self, Answer, Query};
 use crate::row::{IndexSettings, NewRow, Owner, Row, Want};
 use crate::state::State;
@@ -62,6 +63,8 @@ pub(crate) struct IndexInner {
     gone: AtomicBool,
     /// When the last write was committed.
     written_at: Mutex<Duration>,
+    /// The last query found in memory all that it read.
+    is_warm: AtomicBool,
 }
 
 impl Index {
@@ -152,8 +155,37 @@ impl Index {
         if query.top == 0 || query.top > TOP_MAX {
             return Err(Error::Invalid(format!("between 1 and {TOP_MAX} results can be asked")));
         }
-        let shared = Arc::clone(&self.inner.shared);
-        self.read(move |state, settings| query::run(&shared, state, settings, &query)).await
+        if let Some(answer) = self.answered_from_memory(&query)? {
+            return Ok(answer);
+        }
+        let inner = Arc::clone(&self.inner);
+        self.read(move |state, settings| {
+            let missed = state.missed_pages();
+            let answer = query::run(&inner.shared, state, settings, &query, Reading::Again);
+            inner.is_warm.store(state.missed_pages() == missed, Ordering::Relaxed);
+            answer
+        })
+        .await
+    }
+
+    /// A light query's answer without another thread, when the last one found all it read in memory.
+    fn answered_from_memory(&self, query: &Query) -> Result<Option<Answer>> {
+        let (inner, shared) = (&self.inner, &self.inner.shared);
+        let (state, settings) = (inner.state(), inner.settings());
+        if !inner.is_warm.load(Ordering::Relaxed)
+            || inner.is_gone()
+            || !query::is_light(&state, &settings, query)
+        {
+            return Ok(None);
+        }
+        let _running = shared.foreground.enter();
+        match query::run(shared, &state, &settings, query, Reading::Held) {
+            Err(Error::NotHeld) => {
+                inner.is_warm.store(false, Ordering::Relaxed);
+                Ok(None)
+            }
+            answered => answered.map(Some),
+        }
     }
 
     /// Settings as they are now.

@@ -16,6 +16,7 @@ use crate::filter::Filter;
 use crate::key_hash::KeyHash;
 use crate::matching::matching;
 use crate::member::Member;
+use crate::pages::Reading;
 use crate::row::{IndexSettings, Row, Want};
 use crate::state::State;
 
@@ -60,7 +61,7 @@ pub(crate) fn get(state: &State, keys: &[(KeyHash, String)], want: Want) -> Resu
             wanted.push(key);
         }
     }
-    let rows = fetch(&members, &picks, want)?;
+    let rows = fetch(&members, &picks, want, Reading::Again)?;
     match rows.iter().zip(wanted).find(|(row, key)| row.key != **key) {
         None => Ok(rows),
         Some((row, key)) => {
@@ -97,7 +98,7 @@ pub(crate) fn page(
         hashes.push(hash);
         picks.push(pick);
     }
-    let mut rows = fetch(members, &picks, list.want)?;
+    let mut rows = fetch(members, &picks, list.want, Reading::Once)?;
     let mut bytes = 0;
     let over = rows.iter().position(|row| {
         bytes += row_bytes(row);

@@ -12,7 +12,7 @@ use storage_engine::limits::PAGE_BYTES;
 use storage_engine::{PageReader, SpaceId};
 
 use crate::cache::CacheStats;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::SegmentId;
 
 /// What a page takes with its entry in the cache.
@@ -35,6 +35,8 @@ impl Page {
 pub(crate) enum Reading {
     /// By queries: pages are kept.
     Again,
+    /// By queries on a thread that must not wait: what is not kept is [`Error::NotHeld`].
+    Held,
     /// By what goes through all rows: pages that are kept are used, no others are.
     Once,
 }
@@ -97,6 +99,7 @@ pub(crate) struct Pages {
     segment: SegmentId,
     paged: Paged,
     cache: Arc<PageCache>,
+    missed: AtomicU64,
 }
 
 impl Pages {
@@ -107,7 +110,7 @@ impl Pages {
         paged: Paged,
         cache: &Arc<PageCache>,
     ) -> Self {
-        Self { reader, space, segment, paged, cache: Arc::clone(cache) }
+        Self { reader, space, segment, paged, cache: Arc::clone(cache), missed: AtomicU64::new(0) }
     }
 
     /// Length of the value.
@@ -118,6 +121,11 @@ impl Pages {
     /// Number of its pages.
     pub(crate) fn count(&self) -> u32 {
         self.reader.pages()
+    }
+
+    /// How many of its pages queries did not find in the cache.
+    pub(crate) fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
     }
 
     /// See [`PageReader::follow`].
@@ -137,9 +145,13 @@ impl Pages {
             pages.iter().map(|page| self.cache.held.get(&self.key(*page))).collect();
         let wanted = pages.iter().zip(&held).filter(|(_, held)| held.is_none());
         let missed: Vec<u32> = wanted.map(|(page, _)| *page).collect();
-        if reading == Reading::Again {
+        if reading == Reading::Held && !missed.is_empty() {
+            return Err(Error::NotHeld);
+        }
+        if reading != Reading::Once {
             self.cache.hits.fetch_add((pages.len() - missed.len()) as u64, Ordering::Relaxed);
             self.cache.misses.fetch_add(missed.len() as u64, Ordering::Relaxed);
+            self.missed.fetch_add(missed.len() as u64, Ordering::Relaxed);
         }
         let mut buffer = vec![0; missed.len() * PAGE_BYTES];
         if !missed.is_empty() {

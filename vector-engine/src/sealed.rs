@@ -25,8 +25,8 @@ use std::sync::Arc;
 use crate::wait::wait;
 use bytes::Bytes;
 use roaring::RoaringBitmap;
+use storage_engine::Entry;
 use storage_engine::limits::PAGE_BYTES;
-use storage_engine::{Entry, PageReader};
 
 use crate::cache::{Cached, Caches};
 use crate::code::Codebook;
@@ -224,6 +224,11 @@ impl Sealed {
     pub(crate) fn follow(&self) -> Result<()> {
         self.vectors.follow()?;
         self.properties.follow()
+    }
+
+    /// How many pages queries did not find in memory.
+    pub(crate) fn missed_pages(&self) -> u64 {
+        self.vectors.missed() + self.properties.missed()
     }
 
     /// Reads rows as they lie in their pages and hands each out with its place in `rows`.

@@ -71,6 +71,8 @@ pub(crate) struct Search<'a> {
     pub(crate) matches: Option<&'a [RoaringBitmap]>,
     pub(crate) probe: &'a Probe,
     pub(crate) top: usize,
+    /// How rows are read; [`Search::run_exactly`] does it its own way.
+    pub(crate) reading: Reading,
 }
 
 impl Search<'_> {
@@ -172,7 +174,7 @@ impl Search<'_> {
             Rows::Sealed(sealed) => {
                 work.rounds += 1;
                 let mut nearest = scan::Nearest::new(self.top);
-                self.read(sealed, &rows, Reading::Again, |row, distance| {
+                self.read(sealed, &rows, self.reading, |row, distance| {
                     nearest.push(row, distance)
                 })?;
                 near.extend(nearest.into_sorted().into_iter().map(keep));
@@ -298,7 +300,7 @@ impl Search<'_> {
                     if let Some(work) = works.get_mut(number) {
                         work.rounds += 1;
                     }
-                    self.read(sealed, &rows, Reading::Again, |row, distance| {
+                    self.read(sealed, &rows, self.reading, |row, distance| {
                         near.push(Near { member: number, row, distance });
                     })?;
                 }
@@ -375,9 +377,9 @@ impl Nodes for SealedNodes<'_> {
     }
 
     fn expand(&mut self, rows: &[u32], out: &mut Expanded) -> Result<()> {
-        let (sealed, probe) = (self.sealed, self.search.probe);
+        let (sealed, Search { probe, reading, .. }) = (self.sealed, self.search);
         let room = &mut self.room;
-        sealed.read_rows(rows, Reading::Again, |place, bytes| {
+        sealed.read_rows(rows, *reading, |place, bytes| {
             let distance = probe.distance(bytes.vector(room));
             out.put(place, distance, bytes.neighbours().filter(|row| *row < sealed.len()));
             Ok(())

@@ -130,7 +130,7 @@ fn pages_that_queries_read_are_kept_and_go_with_their_segment() {
     subject.put(rows(&mut random, 8, 1000, 100));
     subject.index.seal().unwrap();
     let query = Query { vector: Some(vector(&mut random, 8)), top: 10, ..Query::default() };
-    let mut ask = || block_on(subject.index.query(query.clone())).unwrap().hits;
+    let ask = || block_on(subject.index.query(query.clone())).unwrap().hits;
     let first = ask();
     let read = subject.vectors.stats().pages;
     assert!(read.bytes > 0 && read.misses > 0, "{read:?}");
@@ -143,6 +143,32 @@ fn pages_that_queries_read_are_kept_and_go_with_their_segment() {
     subject.index.maintain().unwrap();
     assert_eq!(subject.index.stats().dead_rows, 0, "the segment was written anew");
     assert_eq!(subject.vectors.stats().pages.bytes, 0);
+}
+
+#[test]
+fn answers_are_the_same_whatever_fits_in_memory() {
+    let answers_of = |cache_bytes| {
+        let mut random = SeededRandom::new(12);
+        let options = EngineOptions { cache_bytes, graph_rows_min: 100, ..small_segments() };
+        let mut subject = Subject::new(12, settings(8, Metric::Euclidean), options);
+        subject.put(rows(&mut random, 8, 100_000, 900));
+        subject.index.seal().unwrap();
+        subject.put(rows(&mut random, 8, 100_000, 30));
+        assert_eq!(subject.index.stats().graph_segments, 1);
+        let queries: Vec<_> = (0..20).map(|_| vector(&mut random, 8)).collect();
+        let ask = |vector: &Vec<f32>| {
+            let query = Query { vector: Some(vector.clone()), top: 10, ..Query::default() };
+            block_on(subject.index.query(query)).unwrap().hits
+        };
+        let answers: Vec<_> = queries.iter().map(ask).collect();
+        for _ in 0..2 {
+            assert_eq!(queries.iter().map(ask).collect::<Vec<_>>(), answers);
+        }
+        answers
+    };
+    let (none, few, all) = (answers_of(0), answers_of(64 << 10), answers_of(64 << 20));
+    assert_eq!(none, all);
+    assert_eq!(few, all);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

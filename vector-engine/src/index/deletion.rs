@@ -17,6 +17,7 @@ use crate::limits::WRITE_ROWS_MAX;
 use crate::listing::{self, List, ListPage};
 use crate::matching::matching;
 use crate::member::Member;
+use crate::pages::Reading;
 use crate::row::{IndexSettings, Want};
 use crate::state::State;
 
@@ -86,7 +87,12 @@ fn page(
         let with_owner = member.owned_of(matching);
         match (owned, with_owner.min()) {
             (Owned::Refuse, Some(row)) => {
-                let rows = fetch(&members, &[Pick { member: number, row }], Want::default())?;
+                let rows = fetch(
+                    &members,
+                    &[Pick { member: number, row }],
+                    Want::default(),
+                    Reading::Once,
+                )?;
                 return Err(belongs(rows.first().map_or("", |row| &row.key)));
             }
             _ => *matching -= with_owner,

@@ -64,6 +64,7 @@ impl Index {
             settled: tokio::sync::Notify::new(),
             gone: AtomicBool::new(false),
             written_at: Mutex::new(shared.environment.monotonic()),
+            is_warm: AtomicBool::new(false),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
