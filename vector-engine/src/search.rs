@@ -4,6 +4,8 @@
 //! - Codes of all members compete before anything is read, so that the round of reading is one.
 //! - The same state and query give the same answer: ties go by key hash.
 
+use std::cell::RefCell;
+
 use roaring::RoaringBitmap;
 
 use crate::code::{CodeQuery, Codebook};
@@ -27,6 +29,11 @@ const FILTERED_COMPARED_MIN: usize = 500;
 const FILTERED_COMPARED_MAX: usize = 10_000;
 /// Rows of one step of an exact search: some pages, read in less than a millisecond.
 const EXACT_STEP_ROWS: usize = 256;
+
+thread_local! {
+    /// What walks of this thread work on: a bit a row of the largest segment, and some KiB.
+    static SCRATCH: RefCell<SearchScratch> = RefCell::default();
+}
 
 /// A row and its distance.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -325,9 +332,9 @@ impl Search<'_> {
         let query = sealed.resident.book.prepare(self.probe.query());
         let mut nodes = SealedNodes { search: self, sealed, query, room: Vec::new() };
         let options = SearchOptions::new(self.top, &accept);
-        let mut scratch = SearchScratch::default();
         let entries = &sealed.resident.entries;
-        let found = graph::search(&mut nodes, entries, &options, &mut scratch)?;
+        let found = SCRATCH
+            .with_borrow_mut(|scratch| graph::search(&mut nodes, entries, &options, scratch))?;
         work.measured += u64::from(found.expanded);
         work.rounds += found.rounds;
         near.extend(found.candidates.into_iter().take(self.top).map(|(row, distance)| Near {
