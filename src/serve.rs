@@ -386,6 +386,11 @@ async fn answer(
         region: config.region.clone(),
         limits: Limits::default(),
     });
+    let memory_bytes = config.vector_cache_bytes.unwrap_or_else(memory::vector_cache_bytes) as u64;
+    let opener = tokio::spawn({
+        let (vectors, catalog) = (vectors.clone(), store.catalog.clone());
+        async move { vectors.open_indexes(&catalog, memory_bytes).await }
+    });
     let objects = Objects::new(store.engine.clone(), store.catalog.clone(), environment, settings);
     let objects = objects.with_indexes(Arc::new(vectors.clone()));
     make_buckets(&objects, &config.buckets).await?;
@@ -419,6 +424,7 @@ async fn answer(
         })
         .await;
     sweeper.abort();
+    opener.abort();
     Ok(())
 }
 

@@ -166,14 +166,19 @@ impl Sealed {
         settings: &IndexSettings,
         id: SegmentId,
     ) -> Result<Self> {
-        let resident = Resident::decode(&store.part(id, &Part::Resident).await?)?;
+        let (resident, vectors, properties) = futures::try_join!(
+            store.part(id, &Part::Resident),
+            store.pages(id, &Part::Vectors),
+            store.pages(id, &Part::Properties),
+        )?;
+        let resident = Resident::decode(&resident)?;
         let corrupt = |found: String| Error::Corrupt(format!("segment {}: {found}", id.0));
         if resident.dimension != settings.dimension || resident.metric != settings.metric {
             return Err(corrupt("vectors of another index".to_owned()));
         }
         let pages = |reader, paged| Pages::new(reader, store.space, id, paged, &caches.pages);
-        let vectors = pages(store.pages(id, &Part::Vectors).await?, Paged::Vectors);
-        let properties = pages(store.pages(id, &Part::Properties).await?, Paged::Properties);
+        let vectors = pages(vectors, Paged::Vectors);
+        let properties = pages(properties, Paged::Properties);
         let layout = Layout::new(resident.dimension, resident.degree);
         if vectors.bytes() < layout.bytes(resident.rows) {
             return Err(corrupt(format!("{} bytes of vectors", vectors.bytes())));
