@@ -7,6 +7,7 @@
 pub mod banner;
 pub mod bench;
 pub mod catalog;
+pub mod check;
 pub mod checksum;
 pub mod cli;
 pub mod config;

@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::Parser;
 use lodestore::cli::{Action, Cli};
 use lodestore::config::Config;
-use lodestore::{bench, healthcheck, serve, vectors_client};
+use lodestore::{bench, check, healthcheck, serve, vectors_client};
 
 fn main() -> ExitCode {
     match run(Cli::parse().action()) {
@@ -35,6 +35,6 @@ fn run(action: Action) -> Result<ExitCode> {
             healthcheck::run(&url)?;
             Ok(ExitCode::SUCCESS)
         }
-        Action::Check(options) => Ok(serve::check(&options.directory)?),
+        Action::Check(options) => Ok(check::run(&options.directory)?),
     }
 }

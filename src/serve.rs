@@ -3,12 +3,12 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use storage_engine::media::{Durability, FileMedia, FileMediaOptions, Media, OverlayMedia};
-use storage_engine::{Corruption, Engine, Environment, MasterKey, Options, SystemEnvironment};
+use storage_engine::media::{Durability, FileMedia, FileMediaOptions, Media};
+use storage_engine::{Engine, Environment, MasterKey, Options, SystemEnvironment};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -135,73 +135,6 @@ fn connections(wanted: usize) -> Result<usize, ConfigError> {
         );
     }
     Ok(connections)
-}
-
-/// Verifies the store in `directory` offline: prints what was read and every finding; the exit
-/// status is failure when there is one.
-pub fn check(directory: &Path) -> Result<ExitCode, ServeError> {
-    let fail = |error| ServeError::Store(directory.to_owned(), error);
-    if !FileMedia::is_in(directory) {
-        let why = "no store lies here; name the directory that --data names";
-        return Err(fail(storage_engine::Error::Invalid(why.to_owned())));
-    }
-    let media = FileMedia::open(&FileMediaOptions::new(directory)).map_err(fail)?;
-    let keyring = LocalKeyring::open(directory, StoreState::Exists).map_err(ServeError::Keyring)?;
-    let report = storage_engine::check(&media, &keyring).map_err(fail)?;
-    // An engine does not open on what is damaged.
-    let vectors = match report.corruptions.is_empty() {
-        true => Some(check_vectors(Arc::new(media), Arc::new(keyring)).map_err(fail)?),
-        false => None,
-    };
-    let mut text = format!(
-        "{} zones ({} unused), {} batches, {} records, {} versions, {} blobs, {} read\n",
-        report.zones,
-        report.blank_zones,
-        report.batches,
-        report.records,
-        report.versions,
-        report.blobs,
-        crate::config::format_bytes(report.bytes),
-    );
-    let corrupt =
-        |corruption: &Corruption| storage_engine::Error::Corrupt(corruption.clone()).to_string();
-    let mut findings: Vec<String> = report.corruptions.iter().map(corrupt).collect();
-    match vectors {
-        None => text.push_str("vector indexes were not looked at: mend the store first\n"),
-        Some(vectors::Verified { indexes: 0, .. }) => {}
-        Some(vectors::Verified { indexes, segments, rows, deltas, findings: found }) => {
-            text.push_str(&format!(
-                "{indexes} vector indexes, {segments} segments of {rows} rows, {deltas} writes \
-                 behind them\n"
-            ));
-            findings.extend(found);
-        }
-    }
-    for finding in &findings {
-        text.push_str(finding);
-        text.push('\n');
-    }
-    if findings.is_empty() {
-        text.push_str("no findings\n");
-    }
-    let printed = std::io::stdout().write_all(text.as_bytes());
-    match findings.len() {
-        0 => printed.map(|()| ExitCode::SUCCESS).map_err(ServeError::System),
-        count => Err(ServeError::Damaged(count)),
-    }
-}
-
-/// Verifies the vector indexes of a store that verifies itself. What opening it writes is forgotten.
-fn check_vectors(
-    media: Arc<dyn Media>,
-    master: Arc<dyn MasterKey>,
-) -> storage_engine::Result<vectors::Verified> {
-    let environment: Arc<dyn Environment> = Arc::new(SystemEnvironment::new(None));
-    let media = Arc::new(OverlayMedia::new(media));
-    let options = Options { background: false, ..Options::default() };
-    let engine = Engine::open(environment, media, master, options)?;
-    let catalog = futures::executor::block_on(Catalog::open(engine.clone(), None))?;
-    vectors::verify(&engine, &catalog)
 }
 
 async fn serve(

@@ -13,6 +13,7 @@
 
 mod assembly;
 mod binding;
+mod bound_versions;
 mod bucket;
 mod bucket_name;
 mod bucket_record;
@@ -51,6 +52,7 @@ mod upload_record;
 mod version_id;
 
 pub use binding::{Bind, Binding, BoundIndexes};
+pub use bound_versions::{BoundVersion, for_each_bound};
 pub use bucket::{Bucket, BucketPage, Created, ListBuckets, NewBucket};
 pub use bucket_name::check_bucket_name;
 pub use bucket_record::{

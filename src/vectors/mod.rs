@@ -11,6 +11,7 @@
 //!   documents are parsed one by one.
 
 mod access;
+mod agreement;
 mod binding;
 mod buckets;
 mod check;
@@ -38,6 +39,7 @@ mod tagging;
 mod token;
 mod verify;
 
+pub use agreement::{Agreement, compare};
 pub use binding::NewBinding;
 pub use error::{Failure, FieldFault, Kind};
 pub use limits::Limits;

@@ -44,6 +44,7 @@ mod member;
 mod metadata;
 mod metric;
 mod metrics;
+mod owned;
 mod pace;
 mod pages;
 mod properties;

@@ -3,6 +3,7 @@
 //! Where a vector is held against its object, its first component is the number that the object's
 //! content says.
 
+mod check;
 mod crash;
 mod races;
 
