@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::index::Index;
 use crate::layout::Locator;
 use crate::member::{Member, Rows};
+use crate::pages::Reading;
 use crate::row::Owner;
 use crate::sealed::Sealed;
 
@@ -60,10 +61,10 @@ impl Index {
 
 fn owners(sealed: &Sealed, rows: &[u32]) -> Result<Vec<(String, Owner)>> {
     let mut locators: Vec<Locator> = Vec::with_capacity(rows.len());
-    sealed.read_rows(rows, |_, row| {
+    sealed.read_rows(rows, Reading::Once, |_, row| {
         locators.push(row.locator()?);
         Ok(())
     })?;
-    let said = sealed.read_properties(&locators)?;
+    let said = sealed.read_properties(&locators, Reading::Once)?;
     Ok(said.into_iter().filter_map(|said| Some((said.key, said.owner?))).collect())
 }
