@@ -12,7 +12,7 @@ import lodestore
 from client import ids_of, query_body
 from ingest import WRITERS, ingest
 from measure import K, Queries, Results, percentiles_us
-from server import Server
+from server import SETTLE_QUIET_S, Server
 from sets import Bent, Set, nearest
 
 NAME, SEED = "bent768", 99
@@ -73,7 +73,7 @@ class Beside:
         return {"queries": len(self.seconds), **percentiles_us(self.seconds)} if self.seconds else {"queries": 0}
 
 
-def until_calm(server: Server, quiet_s: float = 15.0):
+def until_calm(server: Server, quiet_s: float = SETTLE_QUIET_S):
     """Tells whether there is background work: more processor than paced queries take."""
     state = {"cpu": server.cpu_s(), "at": time.perf_counter(), "calm": None}
 
@@ -123,7 +123,8 @@ def measure(binary: Path, rows: int, out: Path, results: Results):
         grown, told = (server.resident_bytes() - resident) / rows, segments["memory_bytes"] / rows
         results.note(kind="chosen", **where | segments, effort="default", bytes_a_row=grown, told_bytes_a_row=told)
         data = Set(NAME, "cosine", np.empty((rows, 0), np.float32), queries, {}, [], truth)
-        lodestore.search(server, data, results)
+        warming, _ = bent.draw(np.random.default_rng([SEED, 1 << 31]), lodestore.WARM_ROWS)
+        lodestore.search(server, data, results, warming)
         narrow(server, where, bent, rows, queries, results)
         lodestore.cold(server, data, results)
     finally:

@@ -18,6 +18,8 @@ from measure import process_cpu_s, resident_bytes
 ACCESS_KEY, SECRET_KEY = "vectorbench", "only-for-this-measurement-0123456789"
 READY_S_MAX = 300
 DURABILITY = "sync"
+# An index that nobody writes to for 20 s is made one segment with a graph.
+SETTLE_QUIET_S = 25.0
 
 
 class Server:
@@ -66,6 +68,14 @@ class Server:
         page = urllib.request.urlopen(f"http://127.0.0.1:{self.port}/_/metrics", timeout=30).read().decode()
         return {name: float(value) for name, value in re.findall(r"^(lodestore_\S+) (\S+)$", page, re.M)}
 
+    def wait_until_open(self, rows: int):
+        """Waits until as many rows are in open indexes."""
+        began = time.perf_counter()
+        while self.figures()["lodestore_vector_rows"] < rows:
+            if time.perf_counter() - began > READY_S_MAX:
+                raise RuntimeError("the indexes are not opened")
+            time.sleep(0.01)
+
     def wire(self) -> Wire:
         return Wire(self.port, ACCESS_KEY, SECRET_KEY)
 
@@ -87,8 +97,9 @@ class Server:
         where = {"vectorBucketName": BUCKET, "indexName": name}
         wire.call("CreateIndex", **where, dataType="float32", dimension=dimension, distanceMetric=metric)
 
-    def settle(self, quiet_s: float = 3.0, seconds_max: float = 7200) -> float:
-        """Waits until nothing is sealed or compacted any more: the process uses next to no processor."""
+    def settle(self, quiet_s: float = SETTLE_QUIET_S, seconds_max: float = 7200) -> float:
+        """Waits until nothing is sealed or compacted any more: the process uses next to no processor. Answers the
+        seconds until then."""
         began = time.perf_counter()
         calm_since, cpu, at = None, self.cpu_s(), time.perf_counter()
         while time.perf_counter() - began < seconds_max:

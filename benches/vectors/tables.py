@@ -1,6 +1,6 @@
 """Markdown tables of what was measured: of each engine and set, the last measurement."""
 
-WAYS = {"library": "", "wire": ", wire", "boto3": ", boto3"}
+WAYS = {"library": "", "wire, first": ", wire, first", "wire": ", wire", "boto3": ", boto3"}
 
 
 def all_of(rows: list) -> str:
@@ -103,9 +103,10 @@ def inside(last: Last) -> str:
 def cold(last: Last) -> str:
     heads = ["set", "engine", "first query ms", "second query ms", "rounds", "measured rows", "start to ready s", "B a row"]
     lines = []
-    for name, engine in last.pairs("cold"):
-        row = last.get("cold", engine, name)
-        line = [name, engine, number(row["first_ms"], 1), number(row.get("second_ms"), 1), number(row.get("rounds"))]
+    found = [(name, engine, kind) for kind in ("cold", "cold, open") for name, engine in last.pairs(kind)]
+    for name, engine, kind in found:
+        row = last.get(kind, engine, name)
+        line = [name, f"{engine}{kind.removeprefix('cold')}", number(row["first_ms"], 1), number(row.get("second_ms"), 1), number(row.get("rounds"))]
         line += [number(row.get("measured")), number(row.get("ready_s"), 2)]
         lines.append(line + [number(row.get("bytes_a_row"))])
     return table(heads, lines)
