@@ -92,6 +92,18 @@ impl PageReader {
         })
     }
 
+    /// Says that pages are read next, so that the device can fetch them beside those of other readers. A
+    /// hint: what is wrong with the list, the read says.
+    pub fn will_need(&self, pages: &[u32]) {
+        let held = Arc::clone(&self.held.read());
+        let mut rest = pages;
+        while !rest.is_empty() {
+            let Ok(run) = held.next_run(rest, 0) else { return };
+            rest = rest.get(run.listed.len()..).unwrap_or_default();
+            self.inner.zones.media.will_need(run.zone, run.offset, run.len as u64);
+        }
+    }
+
     /// Lets go of the zones that the blob has left since. Reads that are under way end where they
     /// began; a blob that is gone from the store is read on where it lay.
     pub fn follow(&self) -> Result<()> {

@@ -171,6 +171,13 @@ impl Pages {
         Ok(())
     }
 
+    /// Says that pages are read next: see [`PageReader::will_need`].
+    pub(crate) fn will_need(&self, pages: &[u32]) {
+        let is_missing = |page: &u32| !self.cache.held.contains_key(&self.key(*page));
+        let missing: Vec<u32> = pages.iter().copied().filter(is_missing).collect();
+        self.reader.will_need(&missing);
+    }
+
     fn key(&self, page: u32) -> PageKey {
         let Self { space, segment, paged, .. } = *self;
         PageKey { space, segment, paged, page }

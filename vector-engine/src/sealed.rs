@@ -236,6 +236,28 @@ impl Sealed {
         self.vectors.missed() + self.properties.missed()
     }
 
+    /// Says that rows are read next, beside those of other segments.
+    pub(crate) fn will_need_rows(&self, rows: &[u32]) {
+        let spans = rows.iter().map(|row| self.layout.span(*row));
+        let mut pages: Vec<u32> =
+            spans.flat_map(|span| span.page..span.page + span.pages).collect();
+        pages.sort_unstable();
+        pages.dedup();
+        self.vectors.will_need(&pages);
+    }
+
+    /// Says that properties are read next, beside those of other segments.
+    pub(crate) fn will_need_properties(&self, at: &[Locator]) {
+        let pages = at.iter().flat_map(|locator| {
+            let end = locator.offset.saturating_add(locator.len.into());
+            let page_of =
+                |offset: u64| u32::try_from(offset / PAGE_BYTES as u64).unwrap_or(u32::MAX);
+            page_of(locator.offset)..=page_of(end.saturating_sub(1))
+        });
+        let held = 0..self.properties.count();
+        self.properties.will_need(&pages.filter(|page| held.contains(page)).collect::<Vec<_>>());
+    }
+
     /// Reads rows as they lie in their pages and hands each out with its place in `rows`.
     pub(crate) fn read_rows(
         &self,

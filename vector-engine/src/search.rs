@@ -87,19 +87,26 @@ impl Search<'_> {
     pub(crate) fn run(&self) -> Result<(Vec<Near>, Vec<Work>)> {
         let mut near = Vec::new();
         let mut guesses = Guesses::default();
-        let mut works = Vec::with_capacity(self.members.len());
+        let mut works: Vec<Work> = Vec::with_capacity(self.members.len());
         for (number, member) in self.members.iter().enumerate() {
-            let matches = self.matches.and_then(|matches| matches.get(number));
-            let candidates = matches.map_or(u64::from(member.living()), RoaringBitmap::len);
+            let candidates =
+                self.matches_of(number).map_or(member.living().into(), RoaringBitmap::len);
             let plan = self.plan(member, candidates);
-            let mut work = Work { plan, candidates, measured: 0, rounds: 0 };
-            match plan {
+            works.push(Work { plan, candidates, measured: 0, rounds: 0 });
+        }
+        self.announce(works.iter().enumerate().filter_map(|(number, work)| {
+            let member = self.members.get(number)?;
+            let is_read = work.plan == Plan::Exact && matches!(member.rows, Rows::Sealed(_));
+            is_read.then(|| (number, candidates_of(member, self.matches_of(number))))
+        }));
+        for (number, work) in works.iter_mut().enumerate() {
+            let matches = self.matches_of(number);
+            match work.plan {
                 Plan::Nothing => {}
-                Plan::Exact => self.measure_all(number, matches, &mut near, &mut work)?,
-                Plan::Graph => self.walk(number, matches, &mut near, &mut work)?,
+                Plan::Exact => self.measure_all(number, matches, &mut near, work)?,
+                Plan::Graph => self.walk(number, matches, &mut near, work)?,
                 Plan::Codes => self.guess(number, matches, &mut guesses),
             }
-            works.push(work);
         }
         self.compare_guesses(guesses, &mut near, &mut works)?;
         self.settle(&mut near);
@@ -110,7 +117,7 @@ impl Search<'_> {
     pub(crate) fn run_exactly(&self, pace: &dyn Pace) -> Result<Vec<Near>> {
         let mut near = Vec::new();
         for (number, member) in self.members.iter().enumerate() {
-            let matches = self.matches.and_then(|matches| matches.get(number));
+            let matches = self.matches_of(number);
             let mut nearest = scan::Nearest::new(self.top);
             for rows in candidates_of(member, matches).chunks(EXACT_STEP_ROWS) {
                 pace.step()?;
@@ -143,6 +150,11 @@ impl Search<'_> {
         let mut near = Vec::with_capacity(rows.len());
         self.compare(rows, &mut near, &mut [])?;
         Ok(near)
+    }
+
+    /// What a filter leaves of a member.
+    fn matches_of(&self, number: usize) -> Option<&RoaringBitmap> {
+        self.matches.and_then(|matches| matches.get(number))
     }
 
     fn plan(&self, member: &Member, candidates: u64) -> Plan {
@@ -282,7 +294,23 @@ impl Search<'_> {
         self.compare(rest, near, works)
     }
 
-    /// Measures rows: one round of reading a member.
+    /// Says which rows of which members are read next, when there are several members: the device then
+    /// fetches all of them in one round.
+    fn announce(&self, reads: impl Iterator<Item = (usize, Vec<u32>)>) {
+        if self.reading != Reading::Again {
+            return;
+        }
+        let sealed = reads.filter_map(|(number, rows)| match &self.members.get(number)?.rows {
+            Rows::Growing(_) => None,
+            Rows::Sealed(sealed) => Some((sealed, rows)),
+        });
+        let sealed: Vec<_> = sealed.collect();
+        if sealed.len() > 1 {
+            sealed.iter().for_each(|(sealed, rows)| sealed.will_need_rows(rows));
+        }
+    }
+
+    /// Measures rows: one round of reading for all members.
     fn compare(
         &self,
         mut guesses: Vec<Near>,
@@ -290,6 +318,10 @@ impl Search<'_> {
         works: &mut [Work],
     ) -> Result<()> {
         guesses.sort_unstable_by_key(|guess| (guess.member, guess.row));
+        self.announce(guesses.chunk_by(|a, b| a.member == b.member).filter_map(|group| {
+            let number = group.first()?.member;
+            Some((number, group.iter().map(|guess| guess.row).collect()))
+        }));
         for group in guesses.chunk_by(|a, b| a.member == b.member) {
             let Some(number) = group.first().map(|guess| guess.member) else { continue };
             let Some(member) = self.members.get(number) else { continue };
