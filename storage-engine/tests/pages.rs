@@ -31,6 +31,7 @@ macro_rules! on_both {
 on_both! {
     pages_read_back_in_any_order_and_as_a_stream,
     what_is_no_page_of_the_value_is_refused,
+    a_hint_changes_nothing_that_is_read,
     only_a_value_of_one_blob_in_pages_has_a_reader,
     a_changed_page_is_found_and_named,
     changed_tags_are_found_and_named,
@@ -144,6 +145,17 @@ fn pages_read_back_in_any_order_and_as_a_stream(mut subject: Subject) {
     }
     subject.verify().unwrap();
     assert_eq!(subject.engine().scrub().unwrap(), []);
+}
+
+fn a_hint_changes_nothing_that_is_read(mut subject: Subject) {
+    let space = subject.space();
+    let content = data(3, 60_000);
+    let reader = subject.put_pages(space, "k", &content);
+    let pages: Vec<u32> = (0..reader.pages()).collect();
+    for hint in [&pages[..], &[7, 7, 1], &[reader.pages()], &[u32::MAX, 0], &[]] {
+        reader.will_need(hint);
+        assert!(read_pages(&reader, &pages).unwrap() == pages_of(&content, &pages), "{hint:?}");
+    }
 }
 
 fn what_is_no_page_of_the_value_is_refused(mut subject: Subject) {
