@@ -13,6 +13,7 @@ use storage_engine::limits::PAGE_MAX;
 use storage_engine::{Batch, Operation};
 
 use crate::builder::{Builder, Built};
+use crate::engine::EngineOptions;
 use crate::error::{Error, Result};
 use crate::index::{IndexInner, Lane};
 use crate::limits::{GROWING_BYTES_MAX, GROWING_WRITES_MAX, SEGMENT_BYTES_MAX, SEGMENT_ROWS_MAX};
@@ -32,9 +33,7 @@ const MERGE_SEGMENTS: usize = 4;
 const LIKE_SIZE: u64 = 4;
 /// A segment is rewritten when one of this many rows is dead.
 const DEAD_SHARE: u64 = 4;
-/// Rows from which an index that nobody writes to gets a graph: below, codes are scanned as soon.
-const SETTLED_ROWS_MIN: u64 = 20_000;
-/// It gets one when one of so many rows lies in none.
+/// An index that nobody writes to gets a graph when one of so many rows lies in none.
 const UNSETTLED_SHARE: u64 = 4;
 /// Rows that may go on growing in an index that nobody writes to.
 const GROWING_ROWS_IDLE_MAX: usize = 2_000;
@@ -72,7 +71,7 @@ pub(crate) fn seal_step(index: &IndexInner, pace: &dyn Pace) -> Result<Did> {
     let options = &index.shared.options;
     let is_left = index.idle_for() >= options.settle_after
         && state.growing_rows() > GROWING_ROWS_IDLE_MAX
-        && is_worth_settling(&state);
+        && is_worth_settling(&state, options);
     if state.frozen.is_empty() && !should_seal(&state, options.growing_rows_max) && !is_left {
         return Ok(Did::Nothing);
     }
@@ -95,9 +94,10 @@ pub(crate) fn merge_step(index: &IndexInner, pace: &dyn Pace) -> Result<Did> {
         return Ok(Did::Something);
     }
     if index.idle_for() >= options.settle_after
-        && let Some(members) = to_settle(&state, dimension)
+        && let Some(members) = to_settle(&state, dimension, options)
     {
-        compact(index, pace, members, options.graph_rows_min.min(SETTLED_ROWS_MIN as usize))?;
+        let graph_rows_min = options.graph_rows_min.min(options.settled_rows_min);
+        compact(index, pace, members, graph_rows_min)?;
         return Ok(Did::Something);
     }
     if build_text(index, pace, &state)? == Did::Something {
@@ -174,8 +174,8 @@ fn build_and_put(
     let built = match source.rows() {
         0 => None,
         _ => {
-            let builder =
-                Builder { store: &index.store, settings: &settings, pace, graph_rows_min };
+            let (store, counters) = (&index.store, &index.shared.counters);
+            let builder = Builder { store, settings: &settings, pace, counters, graph_rows_min };
             Some(builder.build(id, &source)?)
         }
     };
@@ -273,21 +273,22 @@ fn merged_rows_max(dimension: usize) -> u64 {
 }
 
 /// True when enough rows lie in no graph for one of all rows to be worth its building.
-fn is_worth_settling(state: &State) -> bool {
+fn is_worth_settling(state: &State, options: &EngineOptions) -> bool {
     let in_graph = |member: &&Member| match &member.rows {
         Rows::Growing(_) => false,
         Rows::Sealed(sealed) => sealed.resident.degree > 0,
     };
     let all = state.rows();
     let walked: u64 = state.members().filter(in_graph).map(|m| u64::from(m.living())).sum();
-    all >= SETTLED_ROWS_MIN && (all - walked) * UNSETTLED_SHARE >= all
+    all >= options.settled_rows_min as u64 && (all - walked) * UNSETTLED_SHARE >= all
 }
 
 /// The segments of an index that nobody writes to, to become one with a graph.
-fn to_settle(state: &State, dimension: usize) -> Option<Vec<Member>> {
+fn to_settle(state: &State, dimension: usize, options: &EngineOptions) -> Option<Vec<Member>> {
     let sealed: u64 = state.sealed.iter().map(|member| u64::from(member.living())).sum();
-    let fits = (SETTLED_ROWS_MIN..=merged_rows_max(dimension)).contains(&sealed);
-    (fits && is_worth_settling(state)).then(|| state.sealed.clone())
+    let rows_min = options.settled_rows_min as u64;
+    let fits = (rows_min..=merged_rows_max(dimension)).contains(&sealed);
+    (fits && is_worth_settling(state, options)).then(|| state.sealed.clone())
 }
 
 /// The segments that are worth being merged.
