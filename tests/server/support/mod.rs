@@ -13,6 +13,7 @@ pub mod process;
 pub mod request;
 pub mod signing;
 pub mod vector_load;
+pub mod vector_rows;
 pub mod vectors;
 pub mod xml;
 
