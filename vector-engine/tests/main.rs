@@ -11,4 +11,5 @@ mod format;
 mod model;
 mod recall;
 mod reference;
+mod rot;
 mod subject;
