@@ -123,7 +123,7 @@ impl Rig {
             check?;
             sealed_rounds += u64::from(sealed_segments(&server) > 0.0);
         }
-        let is_merged = clients.wait_for_merges();
+        let is_merged = clients.merge();
         assert!(server.stop().success(), "{}", server.log());
         self.cut_power(Survival::Nothing);
         self.check()?;
@@ -211,11 +211,11 @@ impl Clients {
         if losses.is_empty() { Ok(()) } else { Err(losses) }
     }
 
-    /// Whether the vectors that were written become larger segments.
-    fn wait_for_merges(&self) -> bool {
+    /// Writes vectors until some of their segments were merged; whether they were in time.
+    fn merge(&mut self) -> bool {
         let deadline = Instant::now() + MERGE_MAX;
         while !self.vectors.has_merged() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(20));
+            self.vectors.go_on();
         }
         self.vectors.has_merged()
     }

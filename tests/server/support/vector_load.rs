@@ -74,6 +74,13 @@ impl VectorLoad {
         self.workers.iter_mut()
     }
 
+    /// One more step of each, with a server that stays.
+    pub fn go_on(&mut self) {
+        for worker in &mut self.workers {
+            assert!(worker.step().is_ok(), "the server is gone");
+        }
+    }
+
     /// Writes that the server said were done.
     pub fn acknowledged(&self) -> u64 {
         self.workers.iter().map(|worker| worker.acknowledged).sum()
