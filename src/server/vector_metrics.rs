@@ -6,7 +6,7 @@ use super::metrics::Page;
 
 /// Adds them to a page.
 pub fn render(page: &mut Page, stats: &VectorStats) {
-    let VectorStats { open_indexes, indexes, parts, pages, queries, recall } = stats;
+    let VectorStats { open_indexes, indexes, parts, pages, queries, recall, graphs } = stats;
     for (name, help, value) in [
         ("lodestore_vector_indexes_open", "vector indexes that are open", *open_indexes),
         ("lodestore_vector_rows", "vectors that live in open indexes", indexes.rows),
@@ -14,6 +14,12 @@ pub fn render(page: &mut Page, stats: &VectorStats) {
         ("lodestore_vector_dead_rows", "dead vectors still in a segment", indexes.dead_rows),
         ("lodestore_vector_sealed_segments", "sealed segments", indexes.sealed_segments),
         ("lodestore_vector_graph_segments", "those with a graph", indexes.graph_segments),
+        (
+            "lodestore_vector_graph_building_rows",
+            "vectors whose graph is built",
+            graphs.building_rows,
+        ),
+        ("lodestore_vector_graph_joined_rows", "those that have joined it", graphs.joined_rows),
         ("lodestore_vector_memory_bytes", "memory of open indexes", indexes.memory_bytes),
         ("lodestore_vector_device_bytes", "bytes of segments on the device", indexes.device_bytes),
         ("lodestore_vector_cache_bytes", "parts of segments that are kept", parts.bytes),

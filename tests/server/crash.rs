@@ -7,6 +7,7 @@
 //!   long form), `LODESTORE_CRASH_SEED` repeats a run's choices.
 //! - Uploads of several parts, locked versions and vectors have models of their own.
 
+mod graphs;
 mod locks;
 mod uploads;
 mod vectors;

@@ -17,6 +17,7 @@ use crate::graph::{self, BuildOptions, Graph, RowSpace};
 use crate::key_hash::KeyHash;
 use crate::layout::{Layout, Locator};
 use crate::member::Rows;
+use crate::metrics::{BuildingGraph, Counters};
 use crate::pace::Pace;
 use crate::properties::put_properties;
 use crate::row::{IndexSettings, TextField};
@@ -43,6 +44,7 @@ pub(crate) struct Builder<'a> {
     pub(crate) store: &'a Store,
     pub(crate) settings: &'a IndexSettings,
     pub(crate) pace: &'a dyn Pace,
+    pub(crate) counters: &'a Counters,
     /// Rows from which a segment has a graph.
     pub(crate) graph_rows_min: usize,
 }
@@ -54,13 +56,17 @@ impl Builder<'_> {
             true => Form::Graph,
             false => Form::Flat,
         };
+        let building = match form {
+            Form::Graph => Some(self.counters.begin_graph(source.rows().into())),
+            Form::Flat => None,
+        };
         let fields = self.settings.text.iter();
         let analyzers: Vec<(&TextField, Analyzer)> =
             fields.map(|field| (field, field.analyzer())).collect();
         let first = self.first_pass(id, source, form, &analyzers)?;
-        let graph = match first.space {
-            Some(rows) => Some(self.build_graph(&rows.finish())?),
-            None => None,
+        let graph = match (first.space, &building) {
+            (Some(rows), Some(building)) => Some(self.build_graph(&rows.finish(), building)?),
+            _ => None,
         };
         let vectors = match first.vectors {
             Some(output) => output.finish()?,
@@ -170,12 +176,15 @@ impl Builder<'_> {
         Codebook::of_rows(metric, id.0, dimension, rows)
     }
 
-    fn build_graph(&self, rows: &RowSpace) -> Result<Graph> {
+    fn build_graph(&self, rows: &RowSpace, building: &BuildingGraph<'_>) -> Result<Graph> {
         let workers = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let options = BuildOptions { workers, ..BuildOptions::default() };
-        let watch = |_| match self.pace.step() {
-            Ok(()) => graph::Pace::Continue,
-            Err(_) => graph::Pace::Stop,
+        let watch = |progress: graph::Progress| {
+            building.note_joined(progress.done.into());
+            match self.pace.step() {
+                Ok(()) => graph::Pace::Continue,
+                Err(_) => graph::Pace::Stop,
+            }
         };
         graph::build(rows, &options, &watch).ok_or(Error::Stopped)
     }

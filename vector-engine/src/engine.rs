@@ -10,8 +10,8 @@ use storage_engine::{Engine, Environment, SpaceId};
 use crate::cache::{CacheStats, Caches};
 use crate::error::{Error, Result};
 use crate::index::{Index, IndexInner, IndexStats};
-use crate::limits::{GRAPH_ROWS_MIN, READERS_MAX};
-use crate::metrics::{Counters, QueryStats};
+use crate::limits::{GRAPH_ROWS_MIN, READERS_MAX, SETTLED_ROWS_MIN};
+use crate::metrics::{Counters, GraphStats, QueryStats};
 use crate::pace::{Foreground, Pressing, Unhurried, Yielding};
 use crate::recall::{QueryShare, RecallProbe, RecallStats, Runner};
 use crate::row::IndexSettings;
@@ -36,6 +36,8 @@ pub struct EngineOptions {
     pub growing_rows_max: usize,
     /// How long an index has no write before its segments become one with a graph.
     pub settle_after: Duration,
+    /// Rows from which such an index gets it.
+    pub settled_rows_min: usize,
     /// Share of queries that are answered once more, exactly, to count what they found.
     pub recall_probe: QueryShare,
     /// Seal and compact in the background. Without it, [`Index::maintain`] does.
@@ -49,6 +51,7 @@ impl Default for EngineOptions {
             graph_rows_min: GRAPH_ROWS_MIN,
             growing_rows_max: crate::limits::GROWING_ROWS_MAX,
             settle_after: SETTLE_AFTER,
+            settled_rows_min: SETTLED_ROWS_MIN,
             recall_probe: QueryShare::NONE,
             background: true,
         }
@@ -105,6 +108,8 @@ pub struct VectorStats {
     pub queries: QueryStats,
     /// What queries found of what they should.
     pub recall: RecallStats,
+    /// Graphs that are being built.
+    pub graphs: GraphStats,
 }
 
 impl VectorEngine {
@@ -186,6 +191,7 @@ impl VectorEngine {
             pages: self.shared.caches.pages.stats(),
             queries: self.shared.counters.read(),
             recall: self.shared.recall.read(),
+            graphs: self.shared.counters.graphs(),
             ..VectorStats::default()
         };
         for index in self.indexes.open() {

@@ -73,7 +73,7 @@ pub use index::{Hold, Index, IndexStats, TextState};
 pub use listing::{List, ListPage};
 pub use metadata::{Field, Metadata, MetadataLimits, Number, Scalar, Scalars};
 pub use metric::Metric;
-pub use metrics::{Phase, Plan, QueryStats};
+pub use metrics::{GraphStats, Phase, Plan, QueryStats};
 pub use query::{Answer, Explain, Explained, Hit, Query, QueryText, SegmentWork};
 pub use recall::{QueryShare, RecallStats};
 pub use row::{IndexSettings, NewRow, Owner, Row, TextField, Want};

@@ -27,6 +27,8 @@ pub const GROWING_WRITES_MAX: u64 = 20_000;
 pub const CODED_ROWS_MIN: usize = 4096;
 /// Rows from which a sealed segment has a graph.
 pub const GRAPH_ROWS_MIN: usize = 250_000;
+/// Rows from which an index that nobody writes to gets a graph: below, codes are scanned as soon.
+pub const SETTLED_ROWS_MIN: usize = 20_000;
 /// Rows of a segment that compaction makes: its builder holds a byte a dimension of each in memory.
 pub const SEGMENT_ROWS_MAX: usize = 4_000_000;
 /// Matches of a filter up to which a segment reads and measures every one of them.

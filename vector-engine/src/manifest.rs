@@ -9,6 +9,11 @@
 //! 42  4   segments
 //! 46  …   their numbers, 8 each
 //! ```
+//!
+//! A segment stands in it once, under a number below the next: that one's records would be put over
+//! those of a segment that lives.
+
+use std::collections::HashSet;
 
 use crate::codec::Cursor;
 use crate::error::Result;
@@ -17,6 +22,8 @@ use crate::store::{DeltaNumber, SegmentId};
 
 const MAGIC: &[u8; 8] = b"LODEVMAN";
 const FORMAT_VERSION: u16 = 1;
+/// No number is larger: an index never gets so far, and counting on from there never overflows.
+const NUMBER_MAX: u64 = u64::MAX / 2;
 
 /// What an index is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,24 +67,54 @@ impl Manifest {
         for _ in 0..count {
             segments.push(SegmentId(cursor.u64()?));
         }
+        let distinct: HashSet<SegmentId> = segments.iter().copied().collect();
+        if distinct.len() != count {
+            return Err(cursor.corrupt("a segment stands in it twice"));
+        }
+        if segments.iter().any(|segment| *segment >= next_segment) {
+            return Err(cursor.corrupt("a segment behind the next"));
+        }
+        if watermark.0.max(next_segment.0) > NUMBER_MAX {
+            return Err(cursor.corrupt("a number that nobody counted to"));
+        }
         Ok(Self { secret, watermark, next_segment, segments })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Manifest;
+    use super::{Manifest, NUMBER_MAX};
     use crate::key_hash::HashSecret;
-    use crate::store::SegmentId;
+    use crate::store::{DeltaNumber, SegmentId};
 
     #[test]
     fn the_manifest_comes_back_and_takes_no_other_bytes() {
         let mut manifest = Manifest::new(HashSecret([9; 16]));
-        manifest.segments = vec![SegmentId(3), SegmentId(7)];
+        manifest.segments = vec![SegmentId(7), SegmentId(3)];
+        manifest.next_segment = SegmentId(8);
         let bytes = manifest.encode();
         assert_eq!(Manifest::decode(&bytes).unwrap(), manifest);
         for len in 0..bytes.len() {
             assert!(Manifest::decode(&bytes[..len]).is_err(), "{len} bytes");
+        }
+    }
+    #[test]
+    fn a_manifest_whose_numbers_would_meet_is_refused() {
+        for (watermark, next, segments, why) in [
+            (5, 8, vec![3, 3], "twice"),
+            (5, 7, vec![3, 7], "behind the next"),
+            (5, 0, vec![3], "behind the next"),
+            (u64::MAX, 8, vec![3], "nobody counted to"),
+            (5, NUMBER_MAX + 1, vec![3], "nobody counted to"),
+        ] {
+            let manifest = Manifest {
+                watermark: DeltaNumber(watermark),
+                next_segment: SegmentId(next),
+                segments: segments.into_iter().map(SegmentId).collect(),
+                ..Manifest::new(HashSecret([9; 16]))
+            };
+            let refused = Manifest::decode(&manifest.encode()).unwrap_err().to_string();
+            assert!(refused.contains(why), "{refused}");
         }
     }
 }

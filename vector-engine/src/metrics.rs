@@ -1,4 +1,4 @@
-//! What queries cost, counted: by phase and by the plan of each segment.
+//! What queries cost, counted: by phase and by the plan of each segment. And how far graphs are.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -70,12 +70,47 @@ pub struct QueryStats {
     pub plans: [u64; 4],
 }
 
-/// The counters behind [`QueryStats`].
+/// Graphs that are being built, added up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GraphStats {
+    /// Rows of the segments that are to have them.
+    pub building_rows: u64,
+    /// Of them, those that have joined their graph.
+    pub joined_rows: u64,
+}
+
+/// The counters behind [`QueryStats`] and [`GraphStats`].
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     queries: AtomicU64,
     phase_us: [AtomicU64; 4],
     plans: [AtomicU64; 4],
+    building_rows: AtomicU64,
+    joined_rows: AtomicU64,
+}
+
+/// A segment with a graph that is being built. It counts until it is dropped.
+#[derive(Debug)]
+pub(crate) struct BuildingGraph<'a> {
+    counters: &'a Counters,
+    rows: u64,
+    joined: AtomicU64,
+}
+
+impl BuildingGraph<'_> {
+    /// Notes how many rows have joined. Workers tell it in any order.
+    pub(crate) fn note_joined(&self, rows: u64) {
+        let before = self.joined.fetch_max(rows, Ordering::Relaxed);
+        self.counters.joined_rows.fetch_add(rows.saturating_sub(before), Ordering::Relaxed);
+    }
+}
+
+impl Drop for BuildingGraph<'_> {
+    fn drop(&mut self) {
+        let joined = self.joined.load(Ordering::Relaxed);
+        self.counters.joined_rows.fetch_sub(joined, Ordering::Relaxed);
+        self.counters.building_rows.fetch_sub(self.rows, Ordering::Relaxed);
+    }
 }
 
 impl Counters {
@@ -98,6 +133,19 @@ impl Counters {
         }
     }
 
+    /// Notes a segment of so many rows whose graph is built until what it returns is dropped.
+    pub(crate) fn begin_graph(&self, rows: u64) -> BuildingGraph<'_> {
+        self.building_rows.fetch_add(rows, Ordering::Relaxed);
+        BuildingGraph { counters: self, rows, joined: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn graphs(&self) -> GraphStats {
+        GraphStats {
+            building_rows: self.building_rows.load(Ordering::Relaxed),
+            joined_rows: self.joined_rows.load(Ordering::Relaxed),
+        }
+    }
+
     pub(crate) fn read(&self) -> QueryStats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         QueryStats {
@@ -105,5 +153,27 @@ impl Counters {
             phase_us: self.phase_us.each_ref().map(load),
             plans: self.plans.each_ref().map(load),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Counters, GraphStats};
+
+    #[test]
+    fn graphs_count_while_they_are_built() {
+        let counters = Counters::default();
+        let stats = |building_rows, joined_rows| GraphStats { building_rows, joined_rows };
+        let one = counters.begin_graph(10);
+        let other = counters.begin_graph(5);
+        for (told, joined) in [(0, 0), (4, 4), (2, 4), (10, 10)] {
+            one.note_joined(told);
+            assert_eq!(counters.graphs(), stats(15, joined));
+        }
+        other.note_joined(3);
+        drop(one);
+        assert_eq!(counters.graphs(), stats(5, 3));
+        drop(other);
+        assert_eq!(counters.graphs(), stats(0, 0));
     }
 }

@@ -13,6 +13,7 @@ use storage_engine::limits::PAGE_MAX;
 use storage_engine::{Batch, Operation};
 
 use crate::builder::{Builder, Built};
+use crate::engine::EngineOptions;
 use crate::error::{Error, Result};
 use crate::index::{IndexInner, Lane};
 use crate::limits::{GROWING_BYTES_MAX, GROWING_WRITES_MAX, SEGMENT_BYTES_MAX, SEGMENT_ROWS_MAX};
@@ -33,9 +34,7 @@ const MERGE_SEGMENTS: usize = 4;
 const LIKE_SIZE: u64 = 4;
 /// A segment is rewritten when one of this many rows is dead.
 const DEAD_SHARE: u64 = 4;
-/// Rows from which an index that nobody writes to gets a graph: below, codes are scanned as soon.
-const SETTLED_ROWS_MIN: u64 = 20_000;
-/// It gets one when one of so many rows lies in none.
+/// An index that nobody writes to gets a graph when one of so many rows lies in none.
 const UNSETTLED_SHARE: u64 = 8;
 /// Deltas removed by one batch.
 const SWEEP_DELTAS: usize = 1000;
@@ -71,7 +70,7 @@ pub(crate) fn seal_step(index: &IndexInner, pace: &dyn Pace) -> Result<Did> {
     let options = &index.shared.options;
     let is_left = index.idle_for() >= options.settle_after
         && state.growing_rows() > 0
-        && is_worth_settling(&state);
+        && is_worth_settling(&state, options);
     if state.frozen.is_empty() && !should_seal(&state, options.growing_rows_max) && !is_left {
         return Ok(Did::Nothing);
     }
@@ -94,9 +93,10 @@ pub(crate) fn merge_step(index: &IndexInner, pace: &dyn Pace) -> Result<Did> {
         return Ok(Did::Something);
     }
     if index.idle_for() >= options.settle_after
-        && let Some(members) = to_settle(&state, dimension)
+        && let Some(members) = to_settle(&state, dimension, options)
     {
-        compact(index, pace, members, options.graph_rows_min.min(SETTLED_ROWS_MIN as usize))?;
+        let graph_rows_min = options.graph_rows_min.min(options.settled_rows_min);
+        compact(index, pace, members, graph_rows_min)?;
         return Ok(Did::Something);
     }
     if build_text(index, pace, &state)? == Did::Something {
@@ -173,8 +173,8 @@ fn build_and_put(
     let built = match source.rows() {
         0 => None,
         _ => {
-            let builder =
-                Builder { store: &index.store, settings: &settings, pace, graph_rows_min };
+            let (store, counters) = (&index.store, &index.shared.counters);
+            let builder = Builder { store, settings: &settings, pace, counters, graph_rows_min };
             Some(builder.build(id, &source)?)
         }
     };
@@ -272,23 +272,24 @@ fn merged_rows_max(dimension: usize) -> u64 {
 }
 
 /// True when enough rows lie in no graph for one of all rows to be worth its building.
-fn is_worth_settling(state: &State) -> bool {
+fn is_worth_settling(state: &State, options: &EngineOptions) -> bool {
     let in_graph = |member: &&Member| match &member.rows {
         Rows::Growing(_) => false,
         Rows::Sealed(sealed) => sealed.resident.degree > 0,
     };
     let all = state.rows();
     let walked: u64 = state.members().filter(in_graph).map(|m| u64::from(m.living())).sum();
-    all >= SETTLED_ROWS_MIN && (all - walked) * UNSETTLED_SHARE >= all
+    all >= options.settled_rows_min as u64 && (all - walked) * UNSETTLED_SHARE >= all
 }
 
 /// The segments of an index that nobody writes to, to become one with a graph: when all of its rows
 /// are sealed, so that none is left beside it.
-fn to_settle(state: &State, dimension: usize) -> Option<Vec<Member>> {
+fn to_settle(state: &State, dimension: usize, options: &EngineOptions) -> Option<Vec<Member>> {
     let sealed: u64 = state.sealed.iter().map(|member| u64::from(member.living())).sum();
-    let fits = (SETTLED_ROWS_MIN..=merged_rows_max(dimension)).contains(&sealed);
+    let rows_min = options.settled_rows_min as u64;
+    let fits = (rows_min..=merged_rows_max(dimension)).contains(&sealed);
     let is_sealed = state.growing.is_empty() && state.frozen.is_empty();
-    (fits && is_sealed && is_worth_settling(state)).then(|| state.sealed.clone())
+    (fits && is_sealed && is_worth_settling(state, options)).then(|| state.sealed.clone())
 }
 
 /// The segments that are worth being merged.
@@ -396,7 +397,7 @@ mod tests {
     use storage_engine::media::{SimEnvironment, SimMedia, SimOptions};
     use storage_engine::{Batch, Engine, Environment, Operation, Options, PlainMasterKey, SpaceId};
 
-    use super::{Did, SETTLED_ROWS_MIN, merge_step, seal, seal_step, to_settle};
+    use super::{Did, merge_step, seal, seal_step, to_settle};
     use crate::pace::{Pace, Unhurried};
     use crate::wait::wait;
     use crate::{
@@ -468,18 +469,17 @@ mod tests {
     #[test]
     fn what_still_grows_is_sealed_before_all_becomes_one_segment() {
         let (_engine, index, _) = fresh();
-        let row = |number: u64| NewRow {
+        let options = EngineOptions { settled_rows_min: 100, ..EngineOptions::default() };
+        let row = |number: usize| NewRow {
             key: number.to_string(),
             vector: vec![number as f32],
             metadata: Metadata::default(),
         };
-        let settling = || to_settle(&index.inner.state(), 1).map(|members| members.len());
-        for start in (0..SETTLED_ROWS_MIN).step_by(4000) {
-            wait(index.put((start..start + 4000).map(row).collect())).unwrap();
-        }
+        let settling = || to_settle(&index.inner.state(), 1, &options).map(|members| members.len());
+        wait(index.put((0..100).map(row).collect())).unwrap();
         seal(&index.inner, &Unhurried).unwrap();
         assert_eq!(settling(), Some(1));
-        wait(index.put(vec![row(SETTLED_ROWS_MIN)])).unwrap();
+        wait(index.put((100..120).map(row).collect())).unwrap();
         assert_eq!(settling(), None);
         seal(&index.inner, &Unhurried).unwrap();
         assert_eq!(settling(), Some(2));

@@ -5,7 +5,12 @@ use futures::executor::block_on;
 use storage_engine::media::SeededRandom;
 use vector_engine::{Error, IndexSettings, Metric, Query, QueryText, TextField, verify};
 
+use crate::model::for_each_seed;
+use crate::rot::Whole;
 use crate::subject::{Subject, record_name, rows, settings, small_segments};
+
+/// Records damaged at random; the fuzz target `index` goes on for as long as it is let.
+const DAMAGES: u64 = 80;
 
 #[test]
 fn every_record_that_does_not_fit_the_others_is_named() {
@@ -70,4 +75,44 @@ fn texts_of_a_segment_that_is_gone_are_missing_and_not_being_built() {
     subject.write(&record_name(b's', 1, "r"), None);
     let refused = asked().unwrap_err();
     assert!(matches!(refused, Error::Corrupt(_)), "{refused}");
+}
+
+/// Somebody else's bytes in those of a record.
+fn damaged(random: &mut SeededRandom, whole: &Whole, bytes: &Bytes) -> Bytes {
+    let mut bytes = bytes.to_vec();
+    match random.below(8) {
+        0 => bytes.truncate(random.position(bytes.len().max(1))),
+        1 => bytes.extend_from_within(random.position(bytes.len().max(1))..),
+        2 => bytes = whole.records[random.position(whole.records.len())].1.to_vec(),
+        _ => {}
+    }
+    for _ in 0..1 + random.below(4) {
+        // What decides most stands in front.
+        let among = if random.percent(50) { bytes.len().min(100) } else { bytes.len() };
+        let at = random.position(among.max(1));
+        let with = match random.below(4) {
+            0 => vec![0xFF; 4],
+            1 => vec![0; 4],
+            2 => vec![random.next_u64() as u8],
+            _ => (random.below(1000) as u32).to_le_bytes().to_vec(),
+        };
+        for (byte, with) in bytes.iter_mut().skip(at).zip(with) {
+            *byte = with;
+        }
+    }
+    bytes.into()
+}
+
+#[test]
+fn an_index_with_any_bytes_in_a_record_answers_or_refuses() {
+    let whole = Whole::new();
+    for (name, bytes) in &whole.records {
+        let asked = whole.ask_with(name, bytes.clone()).unwrap();
+        assert!(asked.plans[1..].iter().all(|searched| *searched > 0), "{asked:?}");
+    }
+    for_each_seed(DAMAGES, |seed| {
+        let mut random = SeededRandom::new(seed ^ 0xda3a);
+        let (name, bytes) = &whole.records[random.position(whole.records.len())];
+        whole.ask_with(name, damaged(&mut random, &whole, bytes));
+    });
 }

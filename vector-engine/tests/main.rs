@@ -11,5 +11,6 @@ mod format;
 mod model;
 mod recall;
 mod reference;
+mod rot;
 mod subject;
 mod texts;

@@ -12,6 +12,9 @@ pub mod http;
 pub mod process;
 pub mod request;
 pub mod signing;
+pub mod vector_load;
+pub mod vector_rows;
+pub mod vectors;
 pub mod xml;
 
 pub use fixture::{Bucket, Content, bucket, shared};
