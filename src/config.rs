@@ -111,6 +111,8 @@ pub struct Config {
     pub body_window: Duration,
     /// Largest body of a `PutVectors`, in bytes.
     pub vector_body_bytes: usize,
+    /// Memory of the caches of vector queries, in bytes; unless told, a share of what there is.
+    pub vector_cache_bytes: Option<usize>,
     /// Rows after which the growing segment of a vector index is sealed.
     pub vector_growing_rows: usize,
     /// Share of vector queries whose recall is counted.
@@ -195,6 +197,11 @@ impl Config {
                 vector_body_bytes,
                 "a size from 1MiB to 256MiB",
             )?,
+            vector_cache_bytes: read.optional(
+                "vector-cache-bytes",
+                vector_cache_bytes,
+                "a size from 1MiB to 1TiB",
+            )?,
             vector_growing_rows: read.required(
                 "vector-growing-rows",
                 vector_growing_rows,
@@ -227,6 +234,7 @@ const CAPACITY_BYTES_MIN: u64 = 256 * 1024 * 1024;
 const CHECKPOINT_BYTES_MIN: u64 = 1024 * 1024;
 const BACKGROUND_BYTES_PER_S_MIN: u64 = 1024 * 1024;
 const VECTOR_BODY_BYTES: std::ops::RangeInclusive<usize> = 1 << 20..=256 << 20;
+const VECTOR_CACHE_BYTES: std::ops::RangeInclusive<usize> = 1 << 20..=1 << 40;
 /// A seal costs a few syncs; a growing row costs its vector in memory and a read at start.
 const VECTOR_GROWING_ROWS: std::ops::RangeInclusive<usize> = 100..=1_000_000;
 const DRAIN_MAX: Duration = Duration::from_secs(600);
@@ -360,6 +368,11 @@ fn body_window(text: &str) -> Option<Duration> {
 fn vector_body_bytes(text: &str) -> Option<usize> {
     let bytes = usize::try_from(parse_bytes(text).ok()?).ok()?;
     VECTOR_BODY_BYTES.contains(&bytes).then_some(bytes)
+}
+
+fn vector_cache_bytes(text: &str) -> Option<usize> {
+    let bytes = usize::try_from(parse_bytes(text).ok()?).ok()?;
+    VECTOR_CACHE_BYTES.contains(&bytes).then_some(bytes)
 }
 
 fn vector_growing_rows(text: &str) -> Option<usize> {

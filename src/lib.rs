@@ -19,6 +19,7 @@ pub mod iam;
 pub mod keys;
 pub mod logging;
 pub mod md5;
+pub mod memory;
 pub mod objects;
 pub mod s3;
 mod secret_file;

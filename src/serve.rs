@@ -26,6 +26,7 @@ use crate::descriptors;
 use crate::iam::{Identities, IdentityError, Principal};
 use crate::keys::{KeyringError, LocalKeyring, StoreState};
 use crate::logging;
+use crate::memory;
 use crate::objects::{self, NewBucket, ObjectError, Objects, Versioning};
 use crate::server::vectors::Vectors;
 use crate::server::{self, Readiness, Server};
@@ -277,6 +278,7 @@ impl Store {
         let catalog = Catalog::open(engine.clone(), Some(path.join("catalog"))).await;
         let catalog = catalog.map_err(fail)?;
         let options = EngineOptions {
+            cache_bytes: config.vector_cache_bytes.unwrap_or_else(memory::vector_cache_bytes),
             growing_rows_max: config.vector_growing_rows,
             recall_probe: config.vector_recall_probe,
             ..EngineOptions::default()
@@ -384,6 +386,11 @@ async fn answer(
         region: config.region.clone(),
         limits: Limits::default(),
     });
+    let memory_bytes = config.vector_cache_bytes.unwrap_or_else(memory::vector_cache_bytes) as u64;
+    let opener = tokio::spawn({
+        let (vectors, catalog) = (vectors.clone(), store.catalog.clone());
+        async move { vectors.open_indexes(&catalog, memory_bytes).await }
+    });
     let objects = Objects::new(store.engine.clone(), store.catalog.clone(), environment, settings);
     let objects = objects.with_indexes(Arc::new(vectors.clone()));
     make_buckets(&objects, &config.buckets).await?;
@@ -417,6 +424,7 @@ async fn answer(
         })
         .await;
     sweeper.abort();
+    opener.abort();
     Ok(())
 }
 

@@ -129,6 +129,13 @@ pub const KEYS: &[Key] = &[
         "Largest body of a PutVectors; 500 vectors of 4096 dimensions take some 40MiB",
     ),
     key(
+        "vector-cache-bytes",
+        "SIZE",
+        None,
+        "Memory for what vector queries read and use again [default: an eighth of the memory, from \
+         256MiB to 16GiB]",
+    ),
+    key(
         "vector-growing-rows",
         "COUNT",
         Some("50000"),

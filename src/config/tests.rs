@@ -37,6 +37,7 @@ fn the_defaults_are_valid() {
     assert_eq!(config.requests, server.requests_max);
     assert_eq!(config.body_window, server.body_window);
     assert_eq!(config.vector_body_bytes, crate::server::limits::VECTOR_BODY_BYTES_MAX);
+    assert_eq!(config.vector_cache_bytes, None);
     assert_eq!(config.vector_growing_rows, vector_engine::limits::GROWING_ROWS_MAX);
     assert_eq!(config.vector_recall_probe, vector_engine::QueryShare::NONE);
     assert!(config.buckets.is_empty() && config.domains.is_empty());
@@ -91,6 +92,8 @@ fn every_key_refuses_nonsense() {
         ("connections", "0"),
         ("requests", "many"),
         ("requests", "1000001"),
+        ("vector-cache-bytes", "1KiB"),
+        ("vector-cache-bytes", "lots"),
         ("vector-growing-rows", "99"),
         ("vector-growing-rows", "1000001"),
         ("body-window", "0s"),

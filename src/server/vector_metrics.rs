@@ -6,7 +6,7 @@ use super::metrics::Page;
 
 /// Adds them to a page.
 pub fn render(page: &mut Page, stats: &VectorStats) {
-    let VectorStats { open_indexes, indexes, cache, queries, recall } = stats;
+    let VectorStats { open_indexes, indexes, parts, pages, queries, recall } = stats;
     for (name, help, value) in [
         ("lodestore_vector_indexes_open", "vector indexes that are open", *open_indexes),
         ("lodestore_vector_rows", "vectors that live in open indexes", indexes.rows),
@@ -16,13 +16,16 @@ pub fn render(page: &mut Page, stats: &VectorStats) {
         ("lodestore_vector_graph_segments", "those with a graph", indexes.graph_segments),
         ("lodestore_vector_memory_bytes", "memory of open indexes", indexes.memory_bytes),
         ("lodestore_vector_device_bytes", "bytes of segments on the device", indexes.device_bytes),
-        ("lodestore_vector_cache_bytes", "parts of segments that are kept", cache.bytes),
+        ("lodestore_vector_cache_bytes", "parts of segments that are kept", parts.bytes),
+        ("lodestore_vector_page_cache_bytes", "pages of segments that are kept", pages.bytes),
     ] {
         page.single(name, "gauge", help, value);
     }
     for (name, help, value) in [
-        ("lodestore_vector_cache_hits_total", "parts asked for and kept", cache.hits),
-        ("lodestore_vector_cache_misses_total", "parts asked for and read", cache.misses),
+        ("lodestore_vector_cache_hits_total", "parts asked for and kept", parts.hits),
+        ("lodestore_vector_cache_misses_total", "parts asked for and read", parts.misses),
+        ("lodestore_vector_page_cache_hits_total", "pages asked for and kept", pages.hits),
+        ("lodestore_vector_page_cache_misses_total", "pages asked for and read", pages.misses),
         ("lodestore_vector_queries_total", "queries answered", queries.queries),
         ("lodestore_vector_recall_probes_total", "queries answered once more", recall.probes),
         ("lodestore_vector_recall_dropped_total", "drawn for it in vain", recall.dropped),

@@ -176,7 +176,7 @@ impl Service {
                 language: field.language.as_deref(),
                 status: match rows.text_state(&field.field()) {
                     TextState::Active => "ACTIVE",
-                    TextState::Building => "BUILDING",
+                    TextState::Building | TextState::Rebuilding => "BUILDING",
                 },
             }));
         }

@@ -21,6 +21,7 @@ mod indexes;
 mod json;
 mod limits;
 mod name;
+mod opening;
 mod operation;
 mod packed;
 mod policy;

@@ -199,8 +199,11 @@ impl ValueReader {
         Some(result)
     }
 
-    /// All of the rest in one buffer. For values the caller knows to be small.
+    /// All of the rest in one buffer. For values the caller knows to be small enough for it.
     pub async fn collect(mut self) -> Result<Bytes> {
+        if self.remaining > WINDOW_BYTES {
+            self.announce();
+        }
         let first = match self.next().await {
             None => return Ok(Bytes::new()),
             Some(piece) => piece?,
@@ -214,6 +217,20 @@ impl ValueReader {
             all.extend_from_slice(&piece?);
         }
         Ok(all.into())
+    }
+
+    /// Has the device fetch what is to come, beside what is read of it meanwhile.
+    fn announce(&self) {
+        let Source::Blobs { segments, .. } = &self.source else { return };
+        for segment in segments {
+            let chunk_bytes = segment.place.shape.chunk_bytes();
+            let start = segment.range.start / chunk_bytes * chunk_bytes;
+            let end = segment.range.end.next_multiple_of(chunk_bytes);
+            let bytes = start..end.min(segment.place.shape.bytes());
+            for run in runs_of(&segment.place.extents, bytes) {
+                self.inner.zones.media.will_need(run.zone, run.offset, run.into.len() as u64);
+            }
+        }
     }
 
     /// As a stream.

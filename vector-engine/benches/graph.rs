@@ -133,9 +133,9 @@ impl Nodes for Memory<'_> {
     }
 
     fn expand(&mut self, rows: &[u32], out: &mut Expanded) -> Result<()> {
-        for &row in rows {
+        for (place, &row) in rows.iter().enumerate() {
             let distance = self.probe.distance(self.of.base.row(row));
-            out.push(distance, self.of.graph.neighbours(row).iter().copied());
+            out.put(place, distance, self.of.graph.neighbours(row).iter().copied());
         }
         Ok(())
     }

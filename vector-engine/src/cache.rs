@@ -10,8 +10,36 @@ use parking_lot::Mutex;
 use storage_engine::SpaceId;
 
 use crate::columns::Columns;
+use crate::pages::PageCache;
 use crate::store::{Part, SegmentId};
 use crate::text::TextIndex;
+
+/// Of a budget, the share of what is read whole; the rest is for pages.
+const PARTS_SHARE: usize = 4;
+
+/// All that segments keep in memory to be used again.
+#[derive(Debug, Clone)]
+pub(crate) struct Caches {
+    pub(crate) parts: Arc<PartCache>,
+    pub(crate) pages: Arc<PageCache>,
+}
+
+impl Caches {
+    /// Caches of at most so many bytes together.
+    pub(crate) fn new(budget_bytes: usize) -> Self {
+        let parts_bytes = budget_bytes / PARTS_SHARE;
+        Self {
+            parts: Arc::new(PartCache::new(parts_bytes)),
+            pages: Arc::new(PageCache::new(budget_bytes - parts_bytes)),
+        }
+    }
+
+    /// Lets go of all of a segment, or a space, that is gone.
+    pub(crate) fn forget(&self, space: SpaceId, segment: Option<SegmentId>) {
+        self.parts.forget(space, segment);
+        self.pages.forget(space, segment);
+    }
+}
 
 /// What is cached of a segment.
 #[derive(Debug, Clone)]

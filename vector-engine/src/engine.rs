@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use storage_engine::{Engine, Environment, SpaceId};
 
-use crate::cache::{CacheStats, PartCache};
+use crate::cache::{CacheStats, Caches};
 use crate::error::{Error, Result};
 use crate::index::{Index, IndexInner, IndexStats};
 use crate::limits::{GRAPH_ROWS_MIN, READERS_MAX};
@@ -27,7 +27,8 @@ const SETTLE_AFTER: Duration = Duration::from_secs(20);
 /// Decisions about a vector engine.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
-    /// Memory for what queries read whole and use again: filter columns, text indexes.
+    /// Memory for what queries use again: filter columns and text indexes, read whole, and pages of
+    /// vectors and of what else rows say.
     pub cache_bytes: usize,
     /// Rows from which a sealed segment has a graph.
     pub graph_rows_min: usize,
@@ -71,7 +72,7 @@ pub(crate) struct Shared {
     engine: Engine,
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) options: EngineOptions,
-    pub(crate) cache: Arc<PartCache>,
+    pub(crate) caches: Caches,
     pub(crate) foreground: Foreground,
     pub(crate) readers: tokio::sync::Semaphore,
     pub(crate) counters: Counters,
@@ -96,8 +97,10 @@ pub struct VectorStats {
     pub open_indexes: u64,
     /// Their figures, added up.
     pub indexes: IndexStats,
-    /// The cache of parts.
-    pub cache: CacheStats,
+    /// The cache of filter columns and text indexes.
+    pub parts: CacheStats,
+    /// The cache of pages.
+    pub pages: CacheStats,
     /// Queries by phase and plan.
     pub queries: QueryStats,
     /// What queries found of what they should.
@@ -115,7 +118,7 @@ impl VectorEngine {
         let runner = if background { Runner::Thread } else { Runner::Caller };
         let shared = Arc::new(Shared {
             engine,
-            cache: Arc::new(PartCache::new(options.cache_bytes)),
+            caches: Caches::new(options.cache_bytes),
             recall: RecallProbe::new(options.recall_probe, runner),
             environment,
             options,
@@ -173,13 +176,14 @@ impl VectorEngine {
         if let Some(index) = slot.as_ref().and_then(|slot| slot.get()) {
             index.inner.set_gone();
         }
-        self.shared.cache.forget(space, None);
+        self.shared.caches.forget(space, None);
     }
 
     /// Figures.
     pub fn stats(&self) -> VectorStats {
         let mut stats = VectorStats {
-            cache: self.shared.cache.stats(),
+            parts: self.shared.caches.parts.stats(),
+            pages: self.shared.caches.pages.stats(),
             queries: self.shared.counters.read(),
             recall: self.shared.recall.read(),
             ..VectorStats::default()

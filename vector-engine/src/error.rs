@@ -18,6 +18,8 @@ pub enum Error {
     Conflict(String),
     /// Too many writes wait, or the engine is closing. Retry later.
     Busy,
+    /// What is asked is not all in memory: ask again on a thread that may wait for the device.
+    NotHeld,
     /// Background work was told to end; it is taken up again at the next start.
     Stopped,
     /// What was stored is not what is read: never served. Restore from a copy.
@@ -33,6 +35,7 @@ impl fmt::Display for Error {
             Self::NotFound => f.write_str("no such vector index"),
             Self::Conflict(why) => write!(f, "conflict: {why}"),
             Self::Busy => f.write_str("too many writes are waiting"),
+            Self::NotHeld => f.write_str("not all in memory"),
             Self::Stopped => f.write_str("the vector engine is closing"),
             Self::Corrupt(what) => write!(f, "corrupt vector segment: {what}"),
             Self::Storage(error) => error.fmt(f),

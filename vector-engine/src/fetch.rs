@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::layout::Locator;
 use crate::member::{Member, Rows};
 use crate::metadata::Metadata;
+use crate::pages::Reading;
 use crate::row::{Row, Want};
 
 /// A row of a member of a state.
@@ -16,7 +17,12 @@ pub(crate) struct Pick {
 }
 
 /// Reads rows; answers them in the order of `picks`. One batch a member for vectors, one for the rest.
-pub(crate) fn fetch(members: &[&Member], picks: &[Pick], want: Want) -> Result<Vec<Row>> {
+pub(crate) fn fetch(
+    members: &[&Member],
+    picks: &[Pick],
+    want: Want,
+    reading: Reading,
+) -> Result<Vec<Row>> {
     let mut found: Vec<Option<Row>> = vec![None; picks.len()];
     for (number, member) in members.iter().enumerate() {
         let own: Vec<(usize, u32)> = picks
@@ -28,7 +34,7 @@ pub(crate) fn fetch(members: &[&Member], picks: &[Pick], want: Want) -> Result<V
         if own.is_empty() {
             continue;
         }
-        let rows = fetch_member(member, &own, want)?;
+        let rows = fetch_member(member, &own, want, reading)?;
         for ((place, _), row) in own.iter().zip(rows) {
             if let Some(slot) = found.get_mut(*place) {
                 *slot = Some(row);
@@ -39,7 +45,12 @@ pub(crate) fn fetch(members: &[&Member], picks: &[Pick], want: Want) -> Result<V
     found.into_iter().map(|row| row.ok_or_else(missing)).collect()
 }
 
-fn fetch_member(member: &Member, own: &[(usize, u32)], want: Want) -> Result<Vec<Row>> {
+fn fetch_member(
+    member: &Member,
+    own: &[(usize, u32)],
+    want: Want,
+    reading: Reading,
+) -> Result<Vec<Row>> {
     match &member.rows {
         Rows::Growing(chunk) => own
             .iter()
@@ -58,7 +69,7 @@ fn fetch_member(member: &Member, own: &[(usize, u32)], want: Want) -> Result<Vec
             let rows: Vec<u32> = own.iter().map(|(_, row)| *row).collect();
             let nowhere = Locator { offset: 0, len: 0 };
             let mut read: Vec<(Locator, Option<Vec<f32>>)> = vec![(nowhere, None); rows.len()];
-            sealed.read_rows(&rows, |place, bytes| {
+            sealed.read_rows(&rows, reading, |place, bytes| {
                 if let Some(slot) = read.get_mut(place) {
                     slot.0 = bytes.locator()?;
                     slot.1 = want.data.then(|| {
@@ -70,7 +81,7 @@ fn fetch_member(member: &Member, own: &[(usize, u32)], want: Want) -> Result<Vec
                 Ok(())
             })?;
             let locators: Vec<Locator> = read.iter().map(|(locator, _)| *locator).collect();
-            let properties = sealed.read_properties(&locators)?;
+            let properties = sealed.read_properties(&locators, reading)?;
             let row = |(said, (_, vector)): (crate::properties::Properties, _)| Row {
                 key: said.key,
                 vector,

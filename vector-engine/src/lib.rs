@@ -45,6 +45,7 @@ mod metadata;
 mod metric;
 mod metrics;
 mod pace;
+mod pages;
 mod properties;
 mod query;
 mod recall;

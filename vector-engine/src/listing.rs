@@ -16,6 +16,7 @@ use crate::filter::Filter;
 use crate::key_hash::KeyHash;
 use crate::matching::matching;
 use crate::member::Member;
+use crate::pages::Reading;
 use crate::row::{IndexSettings, Row, Want};
 use crate::state::State;
 
@@ -60,7 +61,7 @@ pub(crate) fn get(state: &State, keys: &[(KeyHash, String)], want: Want) -> Resu
             wanted.push(key);
         }
     }
-    let rows = fetch(&members, &picks, want)?;
+    let rows = fetch(&members, &picks, want, Reading::Again)?;
     match rows.iter().zip(wanted).find(|(row, key)| row.key != **key) {
         None => Ok(rows),
         Some((row, key)) => {
@@ -73,9 +74,17 @@ pub(crate) fn get(state: &State, keys: &[(KeyHash, String)], want: Want) -> Resu
 pub(crate) fn list(state: &State, settings: &IndexSettings, list: &List) -> Result<ListPage> {
     let members: Vec<&Member> = state.members().collect();
     let matches = matching(&members, settings, list.filter.as_ref())?;
-    let start = start_of(list)?;
-    let Some(start) = start else { return Ok(ListPage::default()) };
-    let mut walk = Walk::new(&members, matches.as_deref(), start);
+    page(&members, matches.as_deref(), list)
+}
+
+/// A page of what is left of each member, whatever the filter of `list` says.
+pub(crate) fn page(
+    members: &[&Member],
+    matches: Option<&[RoaringBitmap]>,
+    list: &List,
+) -> Result<ListPage> {
+    let Some(start) = start_of(list)? else { return Ok(ListPage::default()) };
+    let mut walk = Walk::new(members, matches, start);
     let (mut picks, mut hashes) = (Vec::new(), Vec::new());
     let mut more = false;
     while let Some((hash, pick)) = walk.next() {
@@ -89,7 +98,7 @@ pub(crate) fn list(state: &State, settings: &IndexSettings, list: &List) -> Resu
         hashes.push(hash);
         picks.push(pick);
     }
-    let mut rows = fetch(&members, &picks, list.want)?;
+    let mut rows = fetch(members, &picks, list.want, Reading::Once)?;
     let mut bytes = 0;
     let over = rows.iter().position(|row| {
         bytes += row_bytes(row);

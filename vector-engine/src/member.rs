@@ -8,6 +8,7 @@ use crate::chunk::Chunk;
 use crate::error::Result;
 use crate::key_hash::KeyHash;
 use crate::layout::Locator;
+use crate::pages::Reading;
 use crate::row::Owner;
 use crate::sealed::Sealed;
 
@@ -91,6 +92,14 @@ impl Member {
         }
     }
 
+    /// Those of some rows that have an owner.
+    pub(crate) fn owned_of(&self, rows: &RoaringBitmap) -> RoaringBitmap {
+        match &self.rows {
+            Rows::Growing(_) => rows.iter().filter(|row| self.is_owned(*row)).collect(),
+            Rows::Sealed(sealed) => rows & &sealed.resident.owned,
+        }
+    }
+
     /// True when a row that lives has an owner.
     pub(crate) fn has_owned(&self) -> bool {
         match &self.rows {
@@ -105,11 +114,11 @@ impl Member {
             Rows::Growing(chunk) => Ok(chunk.row(row).and_then(|row| row.owner)),
             Rows::Sealed(sealed) if sealed.resident.owned.contains(row) => {
                 let mut at: Option<Locator> = None;
-                sealed.read_rows(&[row], |_, bytes| {
+                sealed.read_rows(&[row], Reading::Again, |_, bytes| {
                     at = Some(bytes.locator()?);
                     Ok(())
                 })?;
-                let found = sealed.read_properties(at.as_slice())?;
+                let found = sealed.read_properties(at.as_slice(), Reading::Again)?;
                 Ok(found.first().and_then(|properties| properties.owner))
             }
             Rows::Sealed(_) => Ok(None),

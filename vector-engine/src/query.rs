@@ -10,9 +10,10 @@ use crate::filter::Filter;
 use crate::fuse::{Fused, fuse};
 use crate::kernel::Probe;
 use crate::matching::matching;
-use crate::member::Member;
+use crate::member::{Member, Rows};
 use crate::metadata::Metadata;
 use crate::metrics::{Phase, Plan};
+use crate::pages::Reading;
 use crate::recall::Sample;
 use crate::row::{IndexSettings, Want};
 use crate::search::{Near, Search, Work};
@@ -108,12 +109,33 @@ pub struct SegmentWork {
     pub rounds: u32,
 }
 
+/// Results up to which a query may be light.
+const LIGHT_TOP_MAX: usize = 100;
+/// Components of growing rows up to which comparing all of them is light: some 50 us.
+const LIGHT_COMPONENTS_MAX: usize = 1 << 18;
+
+/// True when an answer takes so little work, if what it reads is in memory, that another thread is
+/// not worth its waking.
+pub(crate) fn is_light(state: &State, settings: &IndexSettings, query: &Query) -> bool {
+    let is_walked = |member: &Member| match &member.rows {
+        Rows::Growing(_) => true,
+        Rows::Sealed(sealed) => sealed.resident.degree > 0,
+    };
+    query.texts.is_empty()
+        && query.filter.is_none()
+        && query.top <= LIGHT_TOP_MAX
+        && state.growing_rows() * settings.dimension <= LIGHT_COMPONENTS_MAX
+        && state.frozen.is_empty()
+        && state.members().all(is_walked)
+}
+
 /// Answers a query on one state.
 pub(crate) fn run(
     shared: &Shared,
     state: &Arc<State>,
     settings: &IndexSettings,
     query: &Query,
+    reading: Reading,
 ) -> Result<Answer> {
     if query.vector.is_none() && query.texts.is_empty() {
         return Err(Error::Invalid("a query has a vector or a text".to_owned()));
@@ -133,6 +155,7 @@ pub(crate) fn run(
         matches: matches.as_deref(),
         probe,
         top: depth,
+        reading,
     });
     let near = match &search {
         None => Vec::new(),
@@ -152,7 +175,7 @@ pub(crate) fn run(
         false => fused(near, search.as_ref(), &texts, query.top)?,
     };
     let picks: Vec<Pick> = ranked.iter().map(|ranked| ranked.pick).collect();
-    let rows = fetch(&members, &picks, query.want)?;
+    let rows = fetch(&members, &picks, query.want, reading)?;
     clock.end(Phase::Fetch);
     let hits = ranked.into_iter().zip(rows).map(|(ranked, row)| Hit {
         key: row.key,

@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::kernel::Probe;
 use crate::member::Member;
 use crate::pace::{Pace, Unhurried, Yielding};
+use crate::pages::Reading;
 use crate::search::Search;
 use crate::state::State;
 
@@ -197,7 +198,8 @@ impl Sample {
     fn settle(&self, pace: &dyn Pace) -> Result<Settled> {
         let members: Vec<&Member> = self.state.members().collect();
         let matches = self.matches.as_deref();
-        let search = Search { members: &members, matches, probe: &self.probe, top: self.top };
+        let (probe, top, reading) = (&self.probe, self.top, Reading::Once);
+        let search = Search { members: &members, matches, probe, top, reading };
         let exact = search.run_exactly(pace)?;
         let found = in_both(exact.iter().map(|near| near.distance), &self.found);
         Ok(Settled { wanted: exact.len() as u64, found })

@@ -52,6 +52,8 @@ pub struct Nearest {
     keys: Vec<u64>,
     /// No row is taken whose key is not below.
     limit: u64,
+    /// Nor one that is farther: the same said in a number that is compared at once.
+    farthest: f32,
 }
 
 /// The `keep` nearest rows by estimate, nearest first. `codes` are all rows' codes of the segment.
@@ -125,6 +127,7 @@ struct Scan<'a> {
 impl Scan<'_> {
     fn over(&mut self, mut rows: impl Iterator<Item = u32>, dead: &RoaringBitmap) {
         let (mut block, mut dots) = ([0_u32; BLOCK_ROWS], [0_i32; BLOCK_ROWS]);
+        let code_bytes = self.codebook.code_bytes();
         loop {
             let mut filled = 0;
             for (place, row) in block.iter_mut().zip(&mut rows) {
@@ -137,11 +140,14 @@ impl Scan<'_> {
             }
             self.codebook.dots(self.query, self.codes, block, &mut dots);
             for (row, dot) in block.iter().zip(dots) {
-                let estimate = self.query.estimate(self.codebook.code(self.codes, *row), dot);
+                let start = (*row as usize).saturating_mul(code_bytes);
+                let code = self.codes.get(start..).unwrap_or_default();
+                let estimate = self.query.estimate(code, dot);
                 // Few are near enough to be looked up.
-                if self.nearest.takes(*row, estimate) && !dead.contains(*row) {
-                    self.nearest.push(*row, estimate);
+                if estimate > self.nearest.farthest || dead.contains(*row) {
+                    continue;
                 }
+                self.nearest.push(*row, estimate);
             }
         }
     }
@@ -153,7 +159,8 @@ impl Nearest {
 
     /// None met yet.
     pub fn new(keep: usize) -> Self {
-        Self { keep, keys: Vec::new(), limit: if keep == 0 { 0 } else { u64::MAX } }
+        let limit = if keep == 0 { 0 } else { u64::MAX };
+        Self { keep, keys: Vec::new(), limit, farthest: f32::INFINITY }
     }
 
     /// Takes a row, if it is among the nearest so far.
@@ -167,12 +174,6 @@ impl Nearest {
         if self.keys.len() >= self.keep.saturating_mul(2).saturating_add(Self::SLACK_ROWS) {
             self.drop_farthest();
         }
-    }
-
-    /// False when [`Nearest::push`] would leave the row out.
-    #[inline]
-    pub fn takes(&self, row: u32, distance: f32) -> bool {
-        key_of(row, distance) < self.limit
     }
 
     /// The rows, nearest first.
@@ -192,6 +193,7 @@ impl Nearest {
         }
         let (_, farthest, _) = self.keys.select_nth_unstable(self.keep - 1);
         self.limit = *farthest;
+        self.farthest = distance_of((self.limit >> 32) as u32);
         self.keys.truncate(self.keep);
     }
 }

@@ -25,10 +25,10 @@ use std::sync::Arc;
 use crate::wait::wait;
 use bytes::Bytes;
 use roaring::RoaringBitmap;
-use storage_engine::PageReader;
+use storage_engine::Entry;
 use storage_engine::limits::PAGE_BYTES;
 
-use crate::cache::{Cached, PartCache};
+use crate::cache::{Cached, Caches};
 use crate::code::Codebook;
 use crate::codec::Cursor;
 use crate::columns::Columns;
@@ -36,6 +36,7 @@ use crate::error::{Error, Result};
 use crate::key_hash::KeyHash;
 use crate::layout::{Layout, Locator};
 use crate::metric::Metric;
+use crate::pages::{Page, Paged, Pages, Reading};
 use crate::properties::Properties;
 use crate::row::{IndexSettings, TextField};
 use crate::store::{Part, SegmentId, Store, missing, part_name};
@@ -151,27 +152,33 @@ pub(crate) struct Sealed {
     pub(crate) id: SegmentId,
     pub(crate) resident: Resident,
     layout: Layout,
-    vectors: PageReader,
-    properties: PageReader,
+    vectors: Pages,
+    properties: Pages,
     store: Store,
-    cache: Arc<PartCache>,
+    caches: Caches,
 }
 
 impl Sealed {
     /// Opens a segment of the index.
     pub(crate) async fn open(
         store: &Store,
-        cache: &Arc<PartCache>,
+        caches: &Caches,
         settings: &IndexSettings,
         id: SegmentId,
     ) -> Result<Self> {
-        let resident = Resident::decode(&store.part(id, &Part::Resident).await?)?;
+        let (resident, vectors, properties) = futures::try_join!(
+            store.part(id, &Part::Resident),
+            store.pages(id, &Part::Vectors),
+            store.pages(id, &Part::Properties),
+        )?;
+        let resident = Resident::decode(&resident)?;
         let corrupt = |found: String| Error::Corrupt(format!("segment {}: {found}", id.0));
         if resident.dimension != settings.dimension || resident.metric != settings.metric {
             return Err(corrupt("vectors of another index".to_owned()));
         }
-        let vectors = store.pages(id, &Part::Vectors).await?;
-        let properties = store.pages(id, &Part::Properties).await?;
+        let pages = |reader, paged| Pages::new(reader, store.space, id, paged, &caches.pages);
+        let vectors = pages(vectors, Paged::Vectors);
+        let properties = pages(properties, Paged::Properties);
         let layout = Layout::new(resident.dimension, resident.degree);
         if vectors.bytes() < layout.bytes(resident.rows) {
             return Err(corrupt(format!("{} bytes of vectors", vectors.bytes())));
@@ -179,8 +186,8 @@ impl Sealed {
         if properties.bytes() != resident.properties_bytes {
             return Err(corrupt(format!("{} bytes of properties", properties.bytes())));
         }
-        let (store, cache) = (store.clone(), Arc::clone(cache));
-        Ok(Self { id, resident, layout, vectors, properties, store, cache })
+        let (store, caches) = (store.clone(), caches.clone());
+        Ok(Self { id, resident, layout, vectors, properties, store, caches })
     }
 
     /// Number of rows, dead ones too.
@@ -190,7 +197,7 @@ impl Sealed {
 
     /// Bytes of memory, about.
     pub(crate) fn memory_bytes(&self) -> usize {
-        let tags = (self.vectors.pages() + self.properties.pages()) as usize * 16;
+        let tags = (self.vectors.count() + self.properties.count()) as usize * 16;
         self.resident.hashes.len() + self.resident.codes.len() + tags
     }
 
@@ -221,13 +228,19 @@ impl Sealed {
     /// Lets the readers follow where their bytes lie now, so that old zones can be freed.
     pub(crate) fn follow(&self) -> Result<()> {
         self.vectors.follow()?;
-        Ok(self.properties.follow()?)
+        self.properties.follow()
+    }
+
+    /// How many pages queries did not find in memory.
+    pub(crate) fn missed_pages(&self) -> u64 {
+        self.vectors.missed() + self.properties.missed()
     }
 
     /// Reads rows as they lie in their pages and hands each out with its place in `rows`.
     pub(crate) fn read_rows(
         &self,
         rows: &[u32],
+        reading: Reading,
         mut each: impl FnMut(usize, RowBytes<'_>) -> Result<()>,
     ) -> Result<()> {
         let mut order: Vec<usize> = (0..rows.len()).collect();
@@ -235,31 +248,30 @@ impl Sealed {
         if !rows.is_sorted() {
             order.sort_unstable_by_key(row_at);
         }
-        let mut pages: Vec<u32> = Vec::new();
-        let mut buffer = Vec::new();
+        let (mut numbers, mut pages) = (Vec::new(), Vec::new());
+        let mut joined = Vec::new();
         let mut left = order.as_slice();
         while !left.is_empty() {
-            pages.clear();
-            let mut taken = 0;
-            let mut starts = Vec::new();
+            numbers.clear();
+            // Of each row, the first of its pages, how many, and where it begins in the first.
+            let mut lies = Vec::with_capacity(left.len().min(BATCH_PAGES));
             for place in left {
                 let span = self.layout.span(row_at(place));
-                if !pages.is_empty() && pages.len() + span.pages as usize > BATCH_PAGES {
+                if !numbers.is_empty() && numbers.len() + span.pages as usize > BATCH_PAGES {
                     break;
                 }
                 // Rows come in order, so that what a row shares with those before it are the last
                 // pages.
-                let next = pages.last().map_or(span.page, |last| span.page.max(*last + 1));
-                let first = pages.len() - (next - span.page) as usize;
-                pages.extend(next..span.page + span.pages);
-                starts.push(first * PAGE_BYTES + span.offset);
-                taken += 1;
+                let next = numbers.last().map_or(span.page, |last| span.page.max(*last + 1));
+                let first = numbers.len() - (next - span.page) as usize;
+                numbers.extend(next..span.page + span.pages);
+                lies.push((first, span.pages as usize, span.offset));
             }
-            buffer.resize(pages.len() * PAGE_BYTES, 0);
-            self.vectors.read(&pages, &mut buffer)?;
-            let (now, later) = left.split_at(taken);
-            for (place, start) in now.iter().zip(&starts) {
-                let bytes = buffer.get(*start..*start + self.layout.stride()).unwrap_or_default();
+            self.vectors.read(&numbers, reading, &mut pages)?;
+            let (now, later) = left.split_at(lies.len());
+            for (place, (first, count, offset)) in now.iter().zip(lies) {
+                let of_row = pages.get(first..first + count).unwrap_or_default();
+                let bytes = bytes_in(of_row, offset, self.layout.stride(), &mut joined);
                 each(*place, RowBytes { bytes, layout: &self.layout })?;
             }
             left = later;
@@ -268,14 +280,19 @@ impl Sealed {
     }
 
     /// Reads properties.
-    pub(crate) fn read_properties(&self, at: &[Locator]) -> Result<Vec<Properties>> {
+    pub(crate) fn read_properties(
+        &self,
+        at: &[Locator],
+        reading: Reading,
+    ) -> Result<Vec<Properties>> {
         let mut found = Vec::with_capacity(at.len());
-        let (mut pages, mut buffer) = (Vec::new(), Vec::new());
+        let (mut numbers, mut pages) = (Vec::new(), Vec::new());
+        let mut joined = Vec::new();
         // One batch for as many as fit it; each may be longer than one page.
         let mut left = at;
         while !left.is_empty() {
-            pages.clear();
-            let mut starts = Vec::new();
+            numbers.clear();
+            let mut lies = Vec::with_capacity(left.len().min(BATCH_PAGES));
             for locator in left {
                 let end = locator.offset.saturating_add(locator.len.into());
                 if end > self.properties.bytes() {
@@ -284,18 +301,18 @@ impl Sealed {
                 }
                 let first = (locator.offset / PAGE_BYTES as u64) as u32;
                 let last = end.div_ceil(PAGE_BYTES as u64) as u32;
-                if !pages.is_empty() && pages.len() + (last - first) as usize > BATCH_PAGES {
+                if !numbers.is_empty() && numbers.len() + (last - first) as usize > BATCH_PAGES {
                     break;
                 }
                 let offset = (locator.offset % PAGE_BYTES as u64) as usize;
-                starts.push(pages.len() * PAGE_BYTES + offset);
-                pages.extend(first..last);
+                lies.push((numbers.len(), (last - first) as usize, offset));
+                numbers.extend(first..last);
             }
-            buffer.resize(pages.len() * PAGE_BYTES, 0);
-            self.properties.read(&pages, &mut buffer)?;
-            let (now, later) = left.split_at(starts.len());
-            for (locator, start) in now.iter().zip(starts) {
-                let bytes = buffer.get(start..start + locator.len as usize).unwrap_or_default();
+            self.properties.read(&numbers, reading, &mut pages)?;
+            let (now, later) = left.split_at(lies.len());
+            for (locator, (first, count, offset)) in now.iter().zip(lies) {
+                let of_row = pages.get(first..first + count).unwrap_or_default();
+                let bytes = bytes_in(of_row, offset, locator.len as usize, &mut joined);
                 let mut cursor = Cursor::new("properties", bytes);
                 found.push(Properties::read(&mut cursor)?);
                 cursor.end()?;
@@ -308,12 +325,12 @@ impl Sealed {
     /// The filter columns, from the cache or read now.
     pub(crate) fn columns(&self) -> Result<Arc<Columns>> {
         let key = (self.store.space, self.id, Part::Columns);
-        if let Some(Cached::Columns(columns)) = self.cache.get(&key) {
+        if let Some(Cached::Columns(columns)) = self.caches.parts.get(&key) {
             return Ok(columns);
         }
         let bytes = wait(self.store.part(self.id, &Part::Columns))?;
         let columns = Arc::new(Columns::decode(bytes)?);
-        self.cache.keep(key, Cached::Columns(Arc::clone(&columns)));
+        self.caches.parts.keep(key, Cached::Columns(Arc::clone(&columns)));
         Ok(columns)
     }
 
@@ -327,17 +344,27 @@ impl Sealed {
     pub(crate) fn text(&self, field: &TextField) -> Result<Option<Arc<TextIndex>>> {
         let part = Part::Text(field.part_name());
         let key = (self.store.space, self.id, part.clone());
-        if let Some(Cached::Text(text)) = self.cache.get(&key) {
+        if let Some(Cached::Text(text)) = self.caches.parts.get(&key) {
             return Ok(Some(text));
         }
-        let Some(bytes) = wait(self.store.value(&part_name(self.id, &part)))? else {
+        let name = part_name(self.id, &part);
+        let Some(record) = wait(self.store.record(&name))? else {
             return match self.is_there()? {
                 true => Ok(None),
                 false => Err(missing(self.id, &part)),
             };
         };
-        let text = Arc::new(TextIndex::decode(bytes)?);
-        self.cache.keep(key, Cached::Text(Arc::clone(&text)));
+        let Entry { size, sequence, .. } = record.entry;
+        let text = wait(record.into_reader(0..size).collect())?;
+        let text = Arc::new(TextIndex::decode(text)?);
+        self.caches.parts.keep(key, Cached::Text(Arc::clone(&text)));
+        if !text.is_current() {
+            // It may have been built anew while it was read, and then it must not stay.
+            let now = self.store.engine.current(self.store.space, &name)?;
+            if now.is_none_or(|now| now.sequence != sequence) {
+                self.caches.parts.forget(self.store.space, Some(self.id));
+            }
+        }
         Ok(Some(text))
     }
 }
@@ -349,7 +376,35 @@ pub(crate) struct RowBytes<'a> {
     layout: &'a Layout,
 }
 
+/// The bytes from `offset` on in pages that follow each other: lent by the one that has them all, else
+/// joined.
+fn bytes_in<'a>(
+    pages: &'a [Arc<Page>],
+    offset: usize,
+    len: usize,
+    joined: &'a mut Vec<u8>,
+) -> &'a [u8] {
+    if let [page] = pages {
+        return page.bytes().get(offset..offset + len).unwrap_or_default();
+    }
+    joined.clear();
+    pages.iter().for_each(|page| joined.extend_from_slice(page.bytes()));
+    joined.get(offset..offset + len).unwrap_or_default()
+}
+
 impl<'a> RowBytes<'a> {
+    /// Its vector: lent where it lies as this processor reads numbers, else put in `room`.
+    pub(crate) fn vector<'v>(&'v self, room: &'v mut Vec<f32>) -> &'v [f32] {
+        let bytes = self.layout.vector(self.bytes);
+        match bytemuck::try_cast_slice(bytes) {
+            Ok(numbers) if cfg!(target_endian = "little") => numbers,
+            _ => {
+                self.vector_into(room);
+                room
+            }
+        }
+    }
+
     /// Its vector, into `out`.
     pub(crate) fn vector_into(&self, out: &mut Vec<f32>) {
         out.clear();

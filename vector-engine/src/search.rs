@@ -4,6 +4,8 @@
 //! - Codes of all members compete before anything is read, so that the round of reading is one.
 //! - The same state and query give the same answer: ties go by key hash.
 
+use std::cell::RefCell;
+
 use roaring::RoaringBitmap;
 
 use crate::code::{CodeQuery, Codebook};
@@ -14,6 +16,7 @@ use crate::limits::{EXACT_ROWS_MAX, GRAPH_TOP_MAX};
 use crate::member::{Member, Rows};
 use crate::metrics::Plan;
 use crate::pace::Pace;
+use crate::pages::Reading;
 use crate::scan::{self, Candidate};
 use crate::sealed::Sealed;
 
@@ -26,6 +29,11 @@ const FILTERED_COMPARED_MIN: usize = 500;
 const FILTERED_COMPARED_MAX: usize = 10_000;
 /// Rows of one step of an exact search: some pages, read in less than a millisecond.
 const EXACT_STEP_ROWS: usize = 256;
+
+thread_local! {
+    /// What walks of this thread work on: a bit a row of the largest segment, and some KiB.
+    static SCRATCH: RefCell<SearchScratch> = RefCell::default();
+}
 
 /// A row and its distance.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,6 +78,8 @@ pub(crate) struct Search<'a> {
     pub(crate) matches: Option<&'a [RoaringBitmap]>,
     pub(crate) probe: &'a Probe,
     pub(crate) top: usize,
+    /// How rows are read; [`Search::run_exactly`] does it its own way.
+    pub(crate) reading: Reading,
 }
 
 impl Search<'_> {
@@ -109,7 +119,9 @@ impl Search<'_> {
                         nearest.push(*row, self.probe.distance(chunk.vector(*row)));
                     }),
                     Rows::Sealed(sealed) => {
-                        self.read(sealed, rows, |row, distance| nearest.push(row, distance))?;
+                        self.read(sealed, rows, Reading::Once, |row, distance| {
+                            nearest.push(row, distance);
+                        })?;
                     }
                 }
             }
@@ -169,7 +181,9 @@ impl Search<'_> {
             Rows::Sealed(sealed) => {
                 work.rounds += 1;
                 let mut nearest = scan::Nearest::new(self.top);
-                self.read(sealed, &rows, |row, distance| nearest.push(row, distance))?;
+                self.read(sealed, &rows, self.reading, |row, distance| {
+                    nearest.push(row, distance)
+                })?;
                 near.extend(nearest.into_sorted().into_iter().map(keep));
             }
         }
@@ -177,12 +191,17 @@ impl Search<'_> {
     }
 
     /// Reads rows and hands out their distances.
-    fn read(&self, sealed: &Sealed, rows: &[u32], mut each: impl FnMut(u32, f32)) -> Result<()> {
-        let mut vector = Vec::with_capacity(sealed.resident.dimension);
-        sealed.read_rows(rows, |place, bytes| {
-            bytes.vector_into(&mut vector);
+    fn read(
+        &self,
+        sealed: &Sealed,
+        rows: &[u32],
+        reading: Reading,
+        mut each: impl FnMut(u32, f32),
+    ) -> Result<()> {
+        let mut room = Vec::new();
+        sealed.read_rows(rows, reading, |place, bytes| {
             if let Some(row) = rows.get(place) {
-                each(*row, self.probe.distance(&vector));
+                each(*row, self.probe.distance(bytes.vector(&mut room)));
             }
             Ok(())
         })
@@ -288,7 +307,7 @@ impl Search<'_> {
                     if let Some(work) = works.get_mut(number) {
                         work.rounds += 1;
                     }
-                    self.read(sealed, &rows, |row, distance| {
+                    self.read(sealed, &rows, self.reading, |row, distance| {
                         near.push(Near { member: number, row, distance });
                     })?;
                 }
@@ -311,11 +330,11 @@ impl Search<'_> {
             None => !member.dead.contains(row),
         };
         let query = sealed.resident.book.prepare(self.probe.query());
-        let mut nodes = SealedNodes { search: self, sealed, query, vector: Vec::new() };
+        let mut nodes = SealedNodes { search: self, sealed, query, room: Vec::new() };
         let options = SearchOptions::new(self.top, &accept);
-        let mut scratch = SearchScratch::default();
         let entries = &sealed.resident.entries;
-        let found = graph::search(&mut nodes, entries, &options, &mut scratch)?;
+        let found = SCRATCH
+            .with_borrow_mut(|scratch| graph::search(&mut nodes, entries, &options, scratch))?;
         work.measured += u64::from(found.expanded);
         work.rounds += found.rounds;
         near.extend(found.candidates.into_iter().take(self.top).map(|(row, distance)| Near {
@@ -351,7 +370,7 @@ struct SealedNodes<'a> {
     search: &'a Search<'a>,
     sealed: &'a Sealed,
     query: CodeQuery,
-    vector: Vec<f32>,
+    room: Vec<f32>,
 }
 
 impl Nodes for SealedNodes<'_> {
@@ -365,21 +384,12 @@ impl Nodes for SealedNodes<'_> {
     }
 
     fn expand(&mut self, rows: &[u32], out: &mut Expanded) -> Result<()> {
-        let (sealed, probe) = (self.sealed, self.search.probe);
-        // Pages come in their order, nodes are wanted in the caller's.
-        let mut read: Vec<(f32, Vec<u32>)> = vec![(0.0, Vec::new()); rows.len()];
-        let vector = &mut self.vector;
-        sealed.read_rows(rows, |place, bytes| {
-            bytes.vector_into(vector);
-            if let Some(slot) = read.get_mut(place) {
-                slot.0 = probe.distance(vector);
-                slot.1.extend(bytes.neighbours().filter(|row| *row < sealed.len()));
-            }
+        let (sealed, Search { probe, reading, .. }) = (self.sealed, self.search);
+        let room = &mut self.room;
+        sealed.read_rows(rows, *reading, |place, bytes| {
+            let distance = probe.distance(bytes.vector(room));
+            out.put(place, distance, bytes.neighbours().filter(|row| *row < sealed.len()));
             Ok(())
-        })?;
-        for (distance, neighbours) in read {
-            out.push(distance, neighbours);
-        }
-        Ok(())
+        })
     }
 }

@@ -11,6 +11,7 @@ use crate::key_hash::KeyHash;
 use crate::layout::Locator;
 use crate::member::{Member, Rows};
 use crate::metadata::Metadata;
+use crate::pages::Reading;
 use crate::row::Owner;
 use crate::sealed::Sealed;
 
@@ -147,7 +148,7 @@ impl<'a> Run<'a> {
         }
         let mut locators: Vec<Locator> = Vec::with_capacity(rows.len());
         let read = &mut self.read;
-        sealed.read_rows(&rows, |place, bytes| {
+        sealed.read_rows(&rows, Reading::Once, |place, bytes| {
             let mut vector = Vec::new();
             bytes.vector_into(&mut vector);
             locators.push(bytes.locator()?);
@@ -157,7 +158,7 @@ impl<'a> Run<'a> {
             Ok(())
         })?;
         if pass == Pass::Whole {
-            let properties = sealed.read_properties(&locators)?;
+            let properties = sealed.read_properties(&locators, Reading::Once)?;
             for (row, said) in self.read.iter_mut().zip(properties) {
                 (row.key, row.owner, row.metadata) = (said.key, said.owner, said.metadata);
             }

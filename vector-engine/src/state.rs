@@ -48,6 +48,15 @@ impl State {
         self.members().map(|member| u64::from(member.living())).sum()
     }
 
+    /// How many pages queries did not find in memory.
+    pub(crate) fn missed_pages(&self) -> u64 {
+        let missed = |member: &Member| match &member.rows {
+            Rows::Growing(_) => 0,
+            Rows::Sealed(sealed) => sealed.missed_pages(),
+        };
+        self.sealed.iter().map(missed).sum()
+    }
+
     /// Rows of the growing segment, the dead ones too.
     pub(crate) fn growing_rows(&self) -> usize {
         self.growing.iter().map(|member| member.len() as usize).sum()

@@ -116,6 +116,11 @@ pub(crate) fn segment_prefix(segment: SegmentId) -> Bytes {
     numbered(b's', segment.0, &[])
 }
 
+/// What the names of all text parts of a segment begin with.
+pub(crate) fn texts_prefix(segment: SegmentId) -> Bytes {
+    numbered(b's', segment.0, b"t")
+}
+
 fn numbered(kind: u8, number: u64, rest: &[u8]) -> Bytes {
     let mut name = vec![kind];
     name.extend_from_slice(&number.to_be_bytes());

@@ -23,6 +23,7 @@ use crate::source::Source;
 use crate::state::State;
 use crate::store::{
     DeltaNumber, Part, SegmentId, dead_name, delta_name, manifest_name, part_name, segment_prefix,
+    texts_prefix,
 };
 use crate::text::TextBuilder;
 
@@ -35,9 +36,7 @@ const DEAD_SHARE: u64 = 4;
 /// Rows from which an index that nobody writes to gets a graph: below, codes are scanned as soon.
 const SETTLED_ROWS_MIN: u64 = 20_000;
 /// It gets one when one of so many rows lies in none.
-const UNSETTLED_SHARE: u64 = 4;
-/// Rows that may go on growing in an index that nobody writes to.
-const GROWING_ROWS_IDLE_MAX: usize = 2_000;
+const UNSETTLED_SHARE: u64 = 8;
 /// Deltas removed by one batch.
 const SWEEP_DELTAS: usize = 1000;
 
@@ -71,7 +70,7 @@ pub(crate) fn seal_step(index: &IndexInner, pace: &dyn Pace) -> Result<Did> {
     let state = index.state();
     let options = &index.shared.options;
     let is_left = index.idle_for() >= options.settle_after
-        && state.growing_rows() > GROWING_ROWS_IDLE_MAX
+        && state.growing_rows() > 0
         && is_worth_settling(&state);
     if state.frozen.is_empty() && !should_seal(&state, options.growing_rows_max) && !is_left {
         return Ok(Did::Nothing);
@@ -233,14 +232,14 @@ fn put_segment(
         None => None,
         Some((id, dead)) => {
             let settings = index.settings();
-            Some((wait(Sealed::open(&index.store, &index.shared.cache, &settings, id))?, dead))
+            Some((wait(Sealed::open(&index.store, &index.shared.caches, &settings, id))?, dead))
         }
     };
     let mut state = State::clone(&state);
     state.replace(members, new);
     index.show(state);
     for id in gone {
-        index.shared.cache.forget(index.store.space, Some(id));
+        index.shared.caches.forget(index.store.space, Some(id));
     }
     Ok(())
 }
@@ -283,11 +282,13 @@ fn is_worth_settling(state: &State) -> bool {
     all >= SETTLED_ROWS_MIN && (all - walked) * UNSETTLED_SHARE >= all
 }
 
-/// The segments of an index that nobody writes to, to become one with a graph.
+/// The segments of an index that nobody writes to, to become one with a graph: when all of its rows
+/// are sealed, so that none is left beside it.
 fn to_settle(state: &State, dimension: usize) -> Option<Vec<Member>> {
     let sealed: u64 = state.sealed.iter().map(|member| u64::from(member.living())).sum();
     let fits = (SETTLED_ROWS_MIN..=merged_rows_max(dimension)).contains(&sealed);
-    (fits && is_worth_settling(state)).then(|| state.sealed.clone())
+    let is_sealed = state.growing.is_empty() && state.frozen.is_empty();
+    (fits && is_sealed && is_worth_settling(state)).then(|| state.sealed.clone())
 }
 
 /// The segments that are worth being merged.
@@ -311,14 +312,16 @@ fn to_compact(state: &State, dimension: usize) -> Option<Vec<Member>> {
     None
 }
 
-/// Builds one text index that is missing, or removes one that is wanted no more.
+/// Builds one text index that is missing or that an older release's analyzer made, or removes one that
+/// is wanted no more.
 fn build_text(index: &IndexInner, pace: &dyn Pace, state: &State) -> Result<Did> {
     let settings = index.settings();
     for member in &state.sealed {
         let Rows::Sealed(sealed) = &member.rows else { continue };
         for field in &settings.text {
             let name = part_name(sealed.id, &Part::Text(field.part_name()));
-            if index.store.engine.current(index.store.space, &name)?.is_some() {
+            let is_there = index.store.engine.current(index.store.space, &name)?.is_some();
+            if is_there && !index.outdated_texts.contains(&name) {
                 continue;
             }
             let analyzer = field.analyzer();
@@ -335,23 +338,23 @@ fn build_text(index: &IndexInner, pace: &dyn Pace, state: &State) -> Result<Did>
             // In the turn, and only for a segment that is still there.
             let _turn = wait(index.turn());
             if index.state().sealed.iter().any(|now| now.is_same(member)) {
-                let operations = vec![index.store.put(name, value)];
+                let operations = vec![index.store.put(name.clone(), value)];
                 wait(index.store.engine.commit(Batch { conditions: Vec::new(), operations }))?;
+                // Whoever keeps an outdated one later than this sees that it is.
+                index.shared.caches.parts.forget(index.store.space, Some(sealed.id));
             }
+            index.outdated_texts.remove(&name);
             return Ok(Did::Something);
         }
-        let mut prefix = vec![b's'];
-        prefix.extend_from_slice(&sealed.id.0.to_be_bytes());
-        prefix.push(b't');
         let wanted = |name: &Bytes| {
             let mut fields = settings.text.iter();
             fields.any(|field| part_name(sealed.id, &Part::Text(field.part_name())) == *name)
         };
-        let names = index.store.names(&prefix, None, PAGE_MAX)?;
+        let names = index.store.names(&texts_prefix(sealed.id), None, PAGE_MAX)?;
         if let Some(name) = names.into_iter().find(|name| !wanted(name)) {
             let operations = vec![index.store.remove(name)];
             wait(index.store.engine.commit(Batch { conditions: Vec::new(), operations }))?;
-            index.shared.cache.forget(index.store.space, Some(sealed.id));
+            index.shared.caches.parts.forget(index.store.space, Some(sealed.id));
             return Ok(Did::Something);
         }
     }
@@ -393,7 +396,7 @@ mod tests {
     use storage_engine::media::{SimEnvironment, SimMedia, SimOptions};
     use storage_engine::{Batch, Engine, Environment, Operation, Options, PlainMasterKey, SpaceId};
 
-    use super::{Did, merge_step, seal_step};
+    use super::{Did, SETTLED_ROWS_MIN, merge_step, seal, seal_step, to_settle};
     use crate::pace::{Pace, Unhurried};
     use crate::wait::wait;
     use crate::{
@@ -460,6 +463,26 @@ mod tests {
             assert_eq!(seal_step(&index.inner, &Unhurried).unwrap(), Did::Something);
             assert_eq!(index.stats().sealed_segments, sealed);
         }
+    }
+
+    #[test]
+    fn what_still_grows_is_sealed_before_all_becomes_one_segment() {
+        let (_engine, index, _) = fresh();
+        let row = |number: u64| NewRow {
+            key: number.to_string(),
+            vector: vec![number as f32],
+            metadata: Metadata::default(),
+        };
+        let settling = || to_settle(&index.inner.state(), 1).map(|members| members.len());
+        for start in (0..SETTLED_ROWS_MIN).step_by(4000) {
+            wait(index.put((start..start + 4000).map(row).collect())).unwrap();
+        }
+        seal(&index.inner, &Unhurried).unwrap();
+        assert_eq!(settling(), Some(1));
+        wait(index.put(vec![row(SETTLED_ROWS_MIN)])).unwrap();
+        assert_eq!(settling(), None);
+        seal(&index.inner, &Unhurried).unwrap();
+        assert_eq!(settling(), Some(2));
     }
 
     /// Overwrites rows and seals, once, in the middle of other work.

@@ -10,7 +10,7 @@ use roaring::RoaringBitmap;
 use storage_engine::limits::PAGE_MAX;
 use storage_engine::{Engine, SpaceId};
 
-use crate::cache::PartCache;
+use crate::cache::Caches;
 use crate::codec::Cursor;
 use crate::columns::Columns;
 use crate::delta::Delta;
@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::key_hash::{HashSecret, KeyHash};
 use crate::layout::Locator;
 use crate::manifest::Manifest;
+use crate::pages::Reading;
 use crate::properties::Properties;
 use crate::row::IndexSettings;
 use crate::sealed::{Resident, Sealed};
@@ -173,8 +174,8 @@ impl Check<'_> {
         secret: &HashSecret,
         living: &mut Vec<KeyHash>,
     ) -> Result<()> {
-        let cache = std::sync::Arc::new(PartCache::new(0));
-        let opened = wait(Sealed::open(&self.store, &cache, self.settings, id));
+        let caches = Caches::new(0);
+        let opened = wait(Sealed::open(&self.store, &caches, self.settings, id));
         let Some(sealed) = self.note(opened)? else { return Ok(()) };
         let dead = match wait(self.store.value(&dead_name(id)))? {
             Some(value) => dead_rows(&value)?,
@@ -211,7 +212,7 @@ impl Check<'_> {
             let mut locators: Vec<Locator> = Vec::with_capacity(run.len());
             let (mut unfit, mut astray) = (0, 0);
             let mut vector = Vec::new();
-            let read = sealed.read_rows(&run, |_, row| {
+            let read = sealed.read_rows(&run, Reading::Once, |_, row| {
                 locators.push(row.locator()?);
                 row.vector_into(&mut vector);
                 unfit += usize::from(!vector.iter().all(|component| component.is_finite()));
@@ -228,7 +229,10 @@ impl Check<'_> {
             if astray > 0 {
                 self.found(format!("segment {id}: {astray} neighbours are no rows"));
             }
-            let Some(properties) = self.note(sealed.read_properties(&locators))? else { continue };
+            let Some(properties) = self.note(sealed.read_properties(&locators, Reading::Once))?
+            else {
+                continue;
+            };
             for (row, said) in run.iter().zip(properties) {
                 if KeyHash::of(secret, &said.key) != sealed.hash(*row) {
                     self.found(format!("segment {id}: row {row} has the key of another"));

@@ -123,6 +123,54 @@ async fn writers_at_once_all_find_what_they_wrote_while_segments_are_sealed() {
     files.close().await;
 }
 
+#[test]
+fn pages_that_queries_read_are_kept_and_go_with_their_segment() {
+    let mut random = SeededRandom::new(11);
+    let mut subject = Subject::new(11, settings(8, Metric::Euclidean), small_segments());
+    subject.put(rows(&mut random, 8, 1000, 100));
+    subject.index.seal().unwrap();
+    let query = Query { vector: Some(vector(&mut random, 8)), top: 10, ..Query::default() };
+    let ask = || block_on(subject.index.query(query.clone())).unwrap().hits;
+    let first = ask();
+    let read = subject.vectors.stats().pages;
+    assert!(read.bytes > 0 && read.misses > 0, "{read:?}");
+    assert_eq!(ask(), first);
+    let again = subject.vectors.stats().pages;
+    assert_eq!((again.misses, again.bytes), (read.misses, read.bytes), "nothing more was read");
+    assert!(again.hits > read.hits);
+    let keys = subject.reference.rows.keys().take(60).cloned().collect();
+    subject.delete(keys);
+    subject.index.maintain().unwrap();
+    assert_eq!(subject.index.stats().dead_rows, 0, "the segment was written anew");
+    assert_eq!(subject.vectors.stats().pages.bytes, 0);
+}
+
+#[test]
+fn answers_are_the_same_whatever_fits_in_memory() {
+    let answers_of = |cache_bytes| {
+        let mut random = SeededRandom::new(12);
+        let options = EngineOptions { cache_bytes, graph_rows_min: 100, ..small_segments() };
+        let mut subject = Subject::new(12, settings(8, Metric::Euclidean), options);
+        subject.put(rows(&mut random, 8, 100_000, 900));
+        subject.index.seal().unwrap();
+        subject.put(rows(&mut random, 8, 100_000, 30));
+        assert_eq!(subject.index.stats().graph_segments, 1);
+        let queries: Vec<_> = (0..20).map(|_| vector(&mut random, 8)).collect();
+        let ask = |vector: &Vec<f32>| {
+            let query = Query { vector: Some(vector.clone()), top: 10, ..Query::default() };
+            block_on(subject.index.query(query)).unwrap().hits
+        };
+        let answers: Vec<_> = queries.iter().map(ask).collect();
+        for _ in 0..2 {
+            assert_eq!(queries.iter().map(ask).collect::<Vec<_>>(), answers);
+        }
+        answers
+    };
+    let (none, few, all) = (answers_of(0), answers_of(64 << 10), answers_of(64 << 20));
+    assert_eq!(none, all);
+    assert_eq!(few, all);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn recall_is_probed_in_the_background_one_query_at_a_time() {
     let mut files = Files::new().await;
@@ -325,67 +373,6 @@ fn an_owner_hands_a_row_on_and_an_index_with_owned_rows_is_not_let_go() {
     assert_eq!(count(&subject, "a"), 0);
 }
 
-fn texts() -> Vec<TextField> {
-    vec![TextField { key: "text".to_owned(), language: Some(Language::English) }]
-}
-
-fn says(key: &str, text: &str, vector: [f32; 2]) -> NewRow {
-    NewRow { key: key.into(), vector: vector.into(), metadata: metadata(&json!({"text": text})) }
-}
-
-fn ask(subject: &Subject, text: &str, vector: Option<[f32; 2]>) -> Vec<String> {
-    let texts = vec![QueryText { key: "text".to_owned(), text: text.to_owned() }];
-    let query = Query { vector: vector.map(Vec::from), texts, top: 10, ..Query::default() };
-    let answer = block_on(subject.index.query(query)).unwrap();
-    answer.hits.into_iter().map(|hit| hit.key).collect()
-}
-
-#[test]
-fn texts_are_found_at_once_and_rank_alike_in_whatever_segment_they_lie() {
-    let settings = IndexSettings { text: texts(), ..settings(2, Metric::Euclidean) };
-    let mut subject = Subject::new(4, settings, small_segments());
-    subject.put(vec![
-        says("a", "a quick brown fox jumps", [0.0, 1.0]),
-        says("b", "the lazy dog sleeps and sleeps", [1.0, 0.0]),
-        says("c", "foxes and dogs", [5.0, 5.0]),
-    ]);
-    let before: Vec<Vec<String>> =
-        ["fox", "dog sleeping", "nothing of it"].map(|text| ask(&subject, text, None)).into();
-    assert_eq!(before[0].len(), 2, "{before:?}");
-    assert_eq!(before[1], ["b", "c"]);
-    assert!(before[2].is_empty());
-    assert_eq!(ask(&subject, "fox", Some([0.0, 1.0]))[0], "a", "both lists name it first");
-    subject.index.seal().unwrap();
-    subject.put(vec![says("d", "unrelated", [9.0, 9.0])]);
-    subject.delete(vec!["d".to_owned()]);
-    subject.restart();
-    let after: Vec<Vec<String>> =
-        ["fox", "dog sleeping", "nothing of it"].map(|text| ask(&subject, text, None)).into();
-    assert_eq!(before, after);
-}
-
-#[test]
-fn a_text_field_is_building_until_every_segment_has_it() {
-    let mut subject = Subject::new(5, settings(2, Metric::Euclidean), small_segments());
-    subject.put(vec![says("a", "a quick brown fox", [0.0, 1.0])]);
-    subject.index.seal().unwrap();
-    subject.put(vec![says("b", "another fox", [0.0, 2.0])]);
-    let field = &texts()[0];
-    block_on(subject.index.set_text(texts())).unwrap();
-    assert_eq!(subject.index.text_state(field), TextState::Building);
-    assert_eq!(ask(&subject, "fox", None), ["b"]);
-    subject.index.maintain().unwrap();
-    assert_eq!(subject.index.text_state(field), TextState::Active);
-    let mut found = ask(&subject, "fox", None);
-    found.sort();
-    assert_eq!(found, ["a", "b"]);
-    block_on(subject.index.set_text(Vec::new())).unwrap();
-    subject.index.maintain().unwrap();
-    let texts = vec![QueryText { key: "text".to_owned(), text: "fox".to_owned() }];
-    let query = Query { texts, top: 10, ..Query::default() };
-    assert!(matches!(block_on(subject.index.query(query)).unwrap_err(), Error::Invalid(_)));
-}
-
 #[test]
 fn what_matches_is_deleted_and_only_that() {
     let mut random = SeededRandom::new(6);
@@ -400,6 +387,70 @@ fn what_matches_is_deleted_and_only_that() {
     assert_eq!(block_on(subject.index.delete_matching(red.clone())).unwrap(), count as u64);
     subject.reference.rows.retain(|_, row| !red.matches(&row.metadata));
     subject.verify(&mut random).unwrap();
+}
+
+#[test]
+fn nothing_that_matches_is_deleted_while_one_of_it_has_an_owner() {
+    let mut random = SeededRandom::new(17);
+    let options = EngineOptions { growing_rows_max: 10_000, ..small_segments() };
+    let mut subject = Subject::new(17, settings(2, Metric::Euclidean), options);
+    let count = limits::WRITE_ROWS_MAX + 500;
+    let red = metadata(&json!({"color": "red"}));
+    let many = |from: usize, to| {
+        let named = |n| NewRow { key: n, vector: vec![1.0, 2.0], metadata: red.clone() };
+        (from..to).map(|n| named(format!("{n}"))).collect::<Vec<_>>()
+    };
+    subject.put(many(0, 4000));
+    subject.put(many(4000, count));
+    let asked = filter(&json!({"color": "red"}));
+    let (owner, key) = (Owner([3; 16]), "owned".to_owned());
+    let bound = NewRow { key: key.clone(), ..many(0, 1).remove(0) };
+    block_on(subject.index.write_owned(owner, vec![bound], Batch::default())).unwrap();
+    for sealed in [false, true] {
+        if sealed {
+            subject.index.seal().unwrap();
+        }
+        let refused = block_on(subject.index.delete_matching(asked.clone())).unwrap_err();
+        assert!(matches!(&refused, Error::Conflict(why) if why.contains("\"owned\"")), "{refused}");
+        assert_eq!(subject.index.stats().rows, count as u64 + 1);
+    }
+    block_on(subject.index.delete_owned(owner, vec![key], Batch::default())).unwrap();
+    // An owner in the way that does not match is none.
+    let other = NewRow { metadata: metadata(&json!({"color": "blue"})), ..row(&mut random, 2, 1) };
+    block_on(subject.index.write_owned(owner, vec![other], Batch::default())).unwrap();
+    assert_eq!(block_on(subject.index.delete_matching(asked)).unwrap(), count as u64);
+    assert_eq!(subject.index.stats().rows, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_row_that_gets_an_owner_during_a_deletion_stays_and_does_not_stop_it() {
+    let mut files = Files::new().await;
+    let index = files.index(&settings(2, Metric::Euclidean)).await;
+    let red = metadata(&json!({"color": "red"}));
+    let named =
+        |n: u64| NewRow { key: n.to_string(), vector: vec![1.0, 2.0], metadata: red.clone() };
+    let (count, bound) = (20_000, 20);
+    for start in (0..count).step_by(4000) {
+        index.put((start..start + 4000).map(named).collect()).await.unwrap();
+    }
+    let asked = filter(&json!({"color": "red"}));
+    let deletion = tokio::spawn({
+        let index = index.clone();
+        async move { index.delete_matching(asked).await.unwrap() }
+    });
+    while index.stats().rows == count {
+        tokio::task::yield_now().await;
+    }
+    for n in 0..bound {
+        index.write_owned(Owner([n as u8; 16]), vec![named(n)], Batch::default()).await.unwrap();
+    }
+    let deleted = deletion.await.unwrap();
+    assert!((count - bound..=count).contains(&deleted), "{deleted}");
+    assert_eq!(index.stats().rows, bound);
+    let keys: Vec<String> = (0..bound).map(|n| n.to_string()).collect();
+    assert_eq!(index.get(&keys, Want::default()).await.unwrap().len(), keys.len());
+    drop(index);
+    files.close().await;
 }
 
 #[test]

@@ -3,41 +3,9 @@
 use bytes::Bytes;
 use futures::executor::block_on;
 use storage_engine::media::SeededRandom;
-use storage_engine::{
-    Batch, Bypass, Content, Keep, Operation, Placement, Put, Remove, Stamp, Which,
-};
 use vector_engine::{Error, IndexSettings, Metric, Query, QueryText, TextField, verify};
 
-use crate::subject::{Subject, rows, settings, small_segments};
-
-fn name(kind: u8, number: u64, rest: &str) -> Bytes {
-    [&[kind][..], &number.to_be_bytes(), rest.as_bytes()].concat().into()
-}
-
-fn read(subject: &Subject, name: &Bytes) -> Option<Bytes> {
-    let entry = subject.engine.current(subject.space, name).unwrap()?;
-    let record = block_on(subject.engine.load(subject.space, name, &entry)).unwrap();
-    Some(block_on(record.read(0..u64::MAX).collect()).unwrap())
-}
-
-/// Puts a value under a name, or removes what is there.
-fn write(subject: &Subject, name: &Bytes, value: Option<Bytes>) {
-    let (space, name) = (subject.space, name.clone());
-    let operation = match value {
-        None => Operation::Remove(Remove { space, name, which: Which::Null, bypass: Bypass::None }),
-        Some(bytes) => {
-            let len = Some(bytes.len() as u64);
-            let mut writer = subject.engine.writer(space, Placement::Auto, len).unwrap();
-            block_on(writer.write(bytes)).unwrap();
-            let value = block_on(writer.finish()).unwrap();
-            let (meta, stamp) = (Bytes::new(), Stamp::default());
-            let content = Content::Value { value, meta, stamp, label: 0 };
-            Operation::Put(Put { space, name, keep: Keep::Null, content, lock: None })
-        }
-    };
-    let batch = Batch { conditions: Vec::new(), operations: vec![operation] };
-    block_on(subject.engine.commit(batch)).unwrap();
-}
+use crate::subject::{Subject, record_name, rows, settings, small_segments};
 
 #[test]
 fn every_record_that_does_not_fit_the_others_is_named() {
@@ -54,9 +22,9 @@ fn every_record_that_does_not_fit_the_others_is_named() {
     let whole = verified();
     assert_eq!((whole.segments, whole.rows, whole.deltas), (2, 70, 1));
     assert_eq!(whole.findings, [""; 0]);
-    let part = |segment, part: &str| name(b's', segment, part);
+    let part = |segment, part: &str| record_name(b's', segment, part);
     let garbage = || Some(Bytes::from_static(b"garbage"));
-    let other = |part: &str| read(&subject, &name(b's', 2, part));
+    let other = |part: &str| subject.read(&record_name(b's', 2, part));
     let far = {
         let mut bytes = Vec::new();
         roaring::RoaringBitmap::from([1000]).serialize_into(&mut bytes).unwrap();
@@ -66,10 +34,10 @@ fn every_record_that_does_not_fit_the_others_is_named() {
         (Bytes::from_static(b"m"), garbage(), "manifest"),
         (Bytes::from_static(b"m"), None, "no manifest"),
         (Bytes::from_static(b"z"), garbage(), "has the name"),
-        (name(b'd', 99, ""), garbage(), "delta"),
-        (name(b'x', 1, ""), garbage(), "dead rows"),
-        (name(b'x', 1, ""), far, "behind its last row"),
-        (name(b'x', 77, ""), garbage(), "of no segment"),
+        (record_name(b'd', 99, ""), garbage(), "delta"),
+        (record_name(b'x', 1, ""), garbage(), "dead rows"),
+        (record_name(b'x', 1, ""), far, "behind its last row"),
+        (record_name(b'x', 77, ""), garbage(), "of no segment"),
         (part(77, "f"), garbage(), "of no segment"),
         (part(1, "f"), None, "missing"),
         (part(1, "f"), garbage(), "columns"),
@@ -77,11 +45,11 @@ fn every_record_that_does_not_fit_the_others_is_named() {
         (part(1, "r"), other("r"), "bytes of properties"),
         (part(1, "t-/color"), garbage(), "text index"),
     ] {
-        let before = read(&subject, &what);
-        write(&subject, &what, value);
+        let before = subject.read(&what);
+        subject.write(&what, value);
         let found = verified().findings;
         assert!(found.iter().any(|found| found.contains(finding)), "{what:?}: {found:?}");
-        write(&subject, &what, before);
+        subject.write(&what, before);
         assert_eq!(verified(), whole, "after {what:?}");
     }
 }
@@ -97,9 +65,9 @@ fn texts_of_a_segment_that_is_gone_are_missing_and_not_being_built() {
         let texts = vec![QueryText { key: "color".to_owned(), text: "red".to_owned() }];
         block_on(subject.index.query(Query { texts, top: 1, ..Query::default() }))
     };
-    write(&subject, &name(b's', 1, "t-/color"), None);
+    subject.write(&record_name(b's', 1, "t-/color"), None);
     assert!(asked().unwrap().hits.is_empty());
-    write(&subject, &name(b's', 1, "r"), None);
+    subject.write(&record_name(b's', 1, "r"), None);
     let refused = asked().unwrap_err();
     assert!(matches!(refused, Error::Corrupt(_)), "{refused}");
 }

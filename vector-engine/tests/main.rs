@@ -12,3 +12,4 @@ mod model;
 mod recall;
 mod reference;
 mod subject;
+mod texts;

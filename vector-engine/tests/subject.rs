@@ -3,10 +3,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::executor::block_on;
 use serde_json::json;
 use storage_engine::media::{Media, SeededRandom, SimEnvironment, SimMedia, SimOptions, Survival};
-use storage_engine::{Batch, Engine, Environment, Operation, Options, PlainMasterKey, SpaceId};
+use storage_engine::{
+    Batch, Bypass, Content, Engine, Environment, Keep, Operation, Options, Placement,
+    PlainMasterKey, Put, Remove, SpaceId, Stamp, Which,
+};
 use vector_engine::{
     EngineOptions, Index, IndexSettings, List, Metric, NewRow, Query, VectorEngine, Want, verify,
 };
@@ -115,6 +119,34 @@ impl Subject {
         block_on(self.index.delete(keys)).unwrap();
     }
 
+    /// The value of a record of the index.
+    pub(crate) fn read(&self, name: &Bytes) -> Option<Bytes> {
+        let entry = self.engine.current(self.space, name).unwrap()?;
+        let record = block_on(self.engine.load(self.space, name, &entry)).unwrap();
+        Some(block_on(record.read(0..u64::MAX).collect()).unwrap())
+    }
+
+    /// Puts a value under the name of a record, or removes what is there.
+    pub(crate) fn write(&self, name: &Bytes, value: Option<Bytes>) {
+        let (space, name) = (self.space, name.clone());
+        let operation = match value {
+            None => {
+                Operation::Remove(Remove { space, name, which: Which::Null, bypass: Bypass::None })
+            }
+            Some(bytes) => {
+                let len = Some(bytes.len() as u64);
+                let mut writer = self.engine.writer(space, Placement::Auto, len).unwrap();
+                block_on(writer.write(bytes)).unwrap();
+                let value = block_on(writer.finish()).unwrap();
+                let (meta, stamp) = (Bytes::new(), Stamp::default());
+                let content = Content::Value { value, meta, stamp, label: 0 };
+                Operation::Put(Put { space, name, keep: Keep::Null, content, lock: None })
+            }
+        };
+        let batch = Batch { conditions: Vec::new(), operations: vec![operation] };
+        block_on(self.engine.commit(batch)).unwrap();
+    }
+
     /// Compares all that can be asked; what differs is the error.
     pub(crate) fn verify(&self, random: &mut SeededRandom) -> Result<(), String> {
         let found = verify(&self.engine, self.space, &self.settings).map_err(|e| e.to_string())?;
@@ -207,6 +239,11 @@ impl Subject {
         }
         Ok(())
     }
+}
+
+/// The name of a record of the index's space.
+pub(crate) fn record_name(kind: u8, number: u64, rest: &str) -> Bytes {
+    [&[kind][..], &number.to_be_bytes(), rest.as_bytes()].concat().into()
 }
 
 /// A vector of small whole numbers, never zero.

@@ -375,6 +375,7 @@ fn a_bound_vector_is_changed_by_its_object_alone() {
     vectors
         .call("DeleteVectors", json!({ "filter": { "color": { "$exists": false } } }))
         .failed(409, "ConflictException");
+    assert_eq!(vectors.number("free"), Some(9));
     vectors.call("DeleteIndex", json!({})).failed(409, "ConflictException");
     put_as(&bucket, "other", &vectors, "k", 2).send().refused(409, "Conflict");
     bucket.head("other").send().expect(404);

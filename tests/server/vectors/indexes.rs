@@ -258,6 +258,11 @@ fn a_restart_keeps_everything() {
     let before = all(&client);
     assert_eq!(before[5].as_array().unwrap().len(), 298);
     let server = server.restart();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while server.metric("lodestore_vector_rows") != Some(298.0) {
+        assert!(std::time::Instant::now() < deadline, "opened before anybody asks for it");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     assert!(all(&server.client()) == before, "{:?}", all(&server.client())[3]);
     let mut server = server;
     server.kill();

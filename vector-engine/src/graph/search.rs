@@ -22,8 +22,8 @@ pub trait Nodes {
     /// in `out` goes.
     fn estimate(&mut self, rows: &[u32], out: &mut Vec<f32>);
 
-    /// Reads rows, all in one batch: adds to `out`, for each in order, how far it is from the query
-    /// and where it leads.
+    /// Reads rows, all in one batch: puts into `out`, for each by its place in `rows` and in any
+    /// order, how far it is from the query and where it leads.
     fn expand(&mut self, rows: &[u32], out: &mut Expanded) -> Result<()>;
 }
 
@@ -35,14 +35,18 @@ pub struct Expanded {
 }
 
 impl Expanded {
-    /// Adds the next row.
-    pub fn push(&mut self, distance: f32, neighbours: impl IntoIterator<Item = u32>) {
-        self.distances.push(distance);
+    /// Puts the row at a place of those that are read.
+    pub fn put(&mut self, place: usize, distance: f32, neighbours: impl IntoIterator<Item = u32>) {
+        if let Some(slot) = self.distances.get_mut(place) {
+            *slot = distance;
+        }
         self.neighbours.extend(neighbours);
     }
 
-    fn clear(&mut self) {
+    /// Makes room for rows; what is not put is infinitely far.
+    fn begin(&mut self, rows: usize) {
         self.distances.clear();
+        self.distances.resize(rows, f32::INFINITY);
         self.neighbours.clear();
     }
 }
@@ -144,7 +148,7 @@ pub fn search<N: Nodes + ?Sized>(
     {
         reads += scratch.batch.len();
         found.rounds += 1;
-        scratch.expanded.clear();
+        scratch.expanded.begin(scratch.batch.len());
         nodes.expand(&scratch.batch, &mut scratch.expanded)?;
         if !scratch.judge(options) {
             beam = options.beam_arrived.max(beam);
@@ -181,8 +185,9 @@ impl SearchScratch {
     /// Estimates the rows picked out, and keeps them.
     fn take_in<N: Nodes + ?Sized>(&mut self, nodes: &mut N) {
         nodes.estimate(&self.fresh, &mut self.estimates);
-        let ranked = self.fresh.iter().zip(&self.estimates);
-        self.open.extend(ranked.map(|(&row, &estimate)| Reverse(Ranked::new(estimate, row))));
+        for (&row, &estimate) in self.fresh.iter().zip(&self.estimates) {
+            self.open.push(Reverse(Ranked::new(estimate, row)));
+        }
     }
 
     /// Takes the most promising rows to read; false when there are none.

@@ -123,9 +123,9 @@ impl Nodes for Memory<'_> {
     }
 
     fn expand(&mut self, rows: &[u32], out: &mut Expanded) -> Result<()> {
-        for &row in rows {
+        for (place, &row) in rows.iter().enumerate() {
             let distance = distance(self.metric, self.query, &self.set.rows[row as usize]);
-            out.push(distance, self.graph.neighbours(row).iter().copied());
+            out.put(place, distance, self.graph.neighbours(row).iter().copied());
         }
         Ok(())
     }

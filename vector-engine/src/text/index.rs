@@ -74,6 +74,16 @@ impl TextIndex {
         self.bytes.clone()
     }
 
+    /// Bytes of the beginning that [`Self::is_head_current`] reads.
+    pub(crate) const HEAD_BYTES: u64 = 12;
+
+    /// [`Self::is_current`] of the index that begins so.
+    pub(crate) fn is_head_current(head: &[u8]) -> Result<bool> {
+        let mut fields = Decoder::new(head, "text index");
+        let (_, analyzer_version) = begin(&mut fields).map_err(corrupt)?;
+        Ok(analyzer_version == ANALYZER_VERSION)
+    }
+
     /// The language it was analyzed in.
     pub fn language(&self) -> Option<Language> {
         self.language
@@ -161,14 +171,7 @@ impl TextIndex {
 
     fn parse(bytes: Bytes) -> Result<Self, Malformed> {
         let mut fields = Decoder::new(&bytes, "text index");
-        if fields.array()? != MAGIC {
-            return Err(Malformed::new("text index: magic"));
-        }
-        if fields.u16()? != FORMAT_VERSION {
-            return Err(Malformed::new("text index: format version"));
-        }
-        let language = fields.u8()?;
-        let analyzer_version = fields.u8()?;
+        let (language, analyzer_version) = begin(&mut fields)?;
         let length_bytes = fields.u8()?;
         let padding: [u8; 3] = fields.array()?;
         let rows = fields.u32()?;
@@ -204,6 +207,17 @@ impl TextIndex {
             bytes,
         })
     }
+}
+
+/// Takes what every index begins with; answers the numbers of its language and of its analyzer.
+fn begin(fields: &mut Decoder<'_>) -> Result<(u8, u8), Malformed> {
+    if fields.array()? != MAGIC {
+        return Err(Malformed::new("text index: magic"));
+    }
+    if fields.u16()? != FORMAT_VERSION {
+        return Err(Malformed::new("text index: format version"));
+    }
+    Ok((fields.u8()?, fields.u8()?))
 }
 
 /// What an index has of a term.
