@@ -1,10 +1,13 @@
-//! Files of other writers, files made byte by byte, and both of them spoilt.
+//! Files of other writers, files made here, and both of them spoilt.
 
 mod faults;
-mod written;
+
+use ::parquet::data_type::*;
+use ::parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
+use ::parquet::schema::parser::parse_message_type;
 
 use super::super::tests::Files;
-use written::*;
+use super::*;
 
 /// The same five rows by each writer; `samples/make.py` made them.
 const SAMPLES: [(&str, &[u8]); 4] = [
@@ -99,25 +102,40 @@ fn columns_are_chosen_by_their_names() {
     );
 }
 
-fn floats(floats: &[f32]) -> Vec<u8> {
-    floats.iter().flat_map(|float| float.to_le_bytes()).collect()
+type Write = Box<dyn FnOnce(&mut SerializedColumnWriter<'_>)>;
+
+/// Values, with how much of each is there (0: nothing of it), and 0 where a row begins.
+fn column<T: DataType>(there: &'static [i16], starts: &'static [i16], values: &[T::T]) -> Write {
+    let values = values.to_vec();
+    Box::new(move |writer| {
+        let [there, starts] = [there, starts].map(|levels| (!levels.is_empty()).then_some(levels));
+        writer.typed::<T>().write_batch(&values, there, starts).unwrap();
+    })
 }
 
-/// Rows of a file with one column of this schema, as a vector or a failure.
-fn rows_of(
-    schema: Vec<Structure>,
-    rows: i64,
-    values: i32,
-    parts: &[&[u8]],
-) -> Result<Vec<String>, String> {
-    let file = Written::of(schema, rows, Chunk::new(values.into(), page(values, parts)));
-    read(&file.bytes())
+/// A file of one row group.
+fn file(schema: &str, columns: Vec<Write>) -> Vec<u8> {
+    let schema = parse_message_type(&format!("message root {{ {schema} }}")).unwrap();
+    let mut file = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::default()).unwrap();
+    let mut group = file.next_row_group().unwrap();
+    for write in columns {
+        let mut column = group.next_column().unwrap().unwrap();
+        write(&mut column);
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    file.into_inner().unwrap()
 }
 
+/// Rows of a file with vectors `x`, or what is wrong with it.
 fn read(bytes: &[u8]) -> Result<Vec<String>, String> {
+    read_with(bytes, &["--vector-column", "x"])
+}
+
+fn read_with(bytes: &[u8], flags: &[&str]) -> Result<Vec<String>, String> {
     let files = Files::new();
     files.write("a.parquet", bytes);
-    match files.read("a.parquet", &["--vector-column", "x"]) {
+    match files.read("a.parquet", flags) {
         (rows, None) => Ok(rows),
         (_, Some(fault)) => Err(fault.strip_prefix("a.parquet: ").unwrap().to_owned()),
     }
@@ -125,70 +143,51 @@ fn read(bytes: &[u8]) -> Result<Vec<String>, String> {
 
 #[test]
 fn lists_of_older_writers_are_lists() {
-    let list = |repetition| group("x", repetition, 1).int(CONVERTED, LIST);
-    let numbers = floats(&[1.0, 2.0, 3.0, 4.0]);
-    let starts = levels(&[0, 1, 0, 1]);
-    let at = |level: u8| levels(&[level; 4]);
-    let right = Ok(vec!["0 [1.0, 2.0]".to_owned(), "1 [3.0, 4.0]".to_owned()]);
-    let structures =
-        "column `x` is a list of structures; a vector is a list of numbers, or f32 in bytes";
-    for (schema, level, right) in [
-        (vec![leaf("x", FLOAT, REPEATED)], 1, right.clone()),
-        (vec![list(REQUIRED), leaf("array", FLOAT, REPEATED)], 1, right.clone()),
-        (vec![list(OPTIONAL), leaf("element", FLOAT, REPEATED)], 2, right.clone()),
-        (
-            vec![list(OPTIONAL), group("bag", REPEATED, 1), leaf("array_element", FLOAT, OPTIONAL)],
-            3,
-            right.clone(),
-        ),
-        (
-            vec![list(REQUIRED), group("list", REPEATED, 1), leaf("element", FLOAT, REQUIRED)],
-            1,
-            right,
-        ),
-        (
-            vec![list(REQUIRED), group("array", REPEATED, 1), leaf("y", FLOAT, REQUIRED)],
-            1,
-            Err(structures.to_owned()),
-        ),
-        (
-            vec![list(REQUIRED), group("x_tuple", REPEATED, 1), leaf("y", FLOAT, REQUIRED)],
-            1,
-            Err(structures.to_owned()),
-        ),
+    for (schema, level) in [
+        ("REPEATED FLOAT x;", 1),
+        ("REQUIRED GROUP x (LIST) { REPEATED FLOAT array; }", 1),
+        ("OPTIONAL GROUP x (LIST) { REPEATED FLOAT element; }", 2),
+        ("OPTIONAL GROUP x (LIST) { REPEATED GROUP bag { OPTIONAL FLOAT array_element; } }", 3),
+        ("REQUIRED GROUP x (LIST) { REPEATED GROUP list { REQUIRED FLOAT element; } }", 1),
     ] {
-        assert_eq!(rows_of(schema, 2, 4, &[&starts, &at(level), &numbers]), right);
+        let there = [&[1; 4], &[2; 4], &[3_i16; 4]][level - 1];
+        let numbers = column::<FloatType>(there, &[0, 1, 0, 1], &[1.0, 2.0, 3.0, 4.0]);
+        let right = ["0 [1.0, 2.0]", "1 [3.0, 4.0]"].map(str::to_owned).to_vec();
+        assert_eq!(read(&file(schema, vec![numbers])), Ok(right), "{schema}");
     }
 }
 
 #[test]
 fn vectors_of_every_kind_of_number_are_read() {
-    let starts = levels(&[0, 1]);
-    let there = levels(&[1, 1]);
-    let repeated = |kind| leaf("x", kind, REPEATED);
-    let unsigned = |kind| repeated(kind).int(CONVERTED, 13);
-    let half = structure().int(1, FIXED).int(2, 2).int(3, REPEATED).text(4, "x");
-    let half = half.part(LOGICAL, structure().part(15, structure()));
-    let without_sign = structure().part(10, structure().no(2));
-    for (item, bytes, right) in [
-        (repeated(FLOAT), floats(&[0.1, -2.0]), "0 [0.1, -2.0]"),
-        (repeated(DOUBLE), [0.1_f64, -2.0].map(f64::to_le_bytes).concat(), "0 [0.1, -2.0]"),
-        (repeated(INT32), [1_i32, -2].map(i32::to_le_bytes).concat(), "0 [1.0, -2.0]"),
-        (repeated(INT64), [1_i64, -2].map(i64::to_le_bytes).concat(), "0 [1.0, -2.0]"),
-        (unsigned(INT32), [1_i32, -2].map(i32::to_le_bytes).concat(), "0 [1.0, 4294967300.0]"),
+    let blocks = |bytes: &[&[u8]]| -> Vec<FixedLenByteArray> {
+        bytes.iter().map(|bytes| ByteArray::from(bytes.to_vec()).into()).collect()
+    };
+    fn list<T: DataType>(values: &[T::T]) -> Write {
+        column::<T>(&[1, 1], &[0, 1], values)
+    }
+    for (schema, write, right) in [
+        ("REPEATED FLOAT x;", list::<FloatType>(&[0.1, -2.0]), "0 [0.1, -2.0]"),
+        ("REPEATED DOUBLE x;", list::<DoubleType>(&[0.1, -2.0]), "0 [0.1, -2.0]"),
+        ("REPEATED INT32 x;", list::<Int32Type>(&[1, -2]), "0 [1.0, -2.0]"),
+        ("REPEATED INT32 x (INT_8);", list::<Int32Type>(&[1, -2]), "0 [1.0, -2.0]"),
+        ("REPEATED INT32 x (UINT_32);", list::<Int32Type>(&[1, -2]), "0 [1.0, 4294967300.0]"),
+        ("REPEATED INT64 x;", list::<Int64Type>(&[1, -2]), "0 [1.0, -2.0]"),
         (
-            repeated(INT64).part(LOGICAL, without_sign),
-            [1_i64, -2].map(i64::to_le_bytes).concat(),
+            "REPEATED INT64 x (INTEGER(64,false));",
+            list::<Int64Type>(&[1, -2]),
             "0 [1.0, 1.8446744e19]",
         ),
-        (half, [0x00, 0x3c, 0xff, 0x7b].to_vec(), "0 [1.0, 65504.0]"),
+        (
+            "REPEATED FIXED_LEN_BYTE_ARRAY (2) x (FLOAT16);",
+            list::<FixedLenByteArrayType>(&blocks(&[&[0x00, 0x3c], &[0xff, 0x7b]])),
+            "0 [1.0, 65504.0]",
+        ),
+        (
+            "REQUIRED FIXED_LEN_BYTE_ARRAY (8) x;",
+            column::<FixedLenByteArrayType>(&[], &[], &blocks(&[&[0, 0, 0, 63, 0, 0, 192, 63]])),
+            "0 [0.5, 1.5]",
+        ),
     ] {
-        assert_eq!(
-            rows_of(vec![item], 1, 2, &[&starts, &there, &bytes]),
-            Ok(vec![right.to_owned()])
-        );
+        assert_eq!(read(&file(schema, vec![write])), Ok(vec![right.to_owned()]), "{schema}");
     }
-    let block = structure().int(1, FIXED).int(2, 8).int(3, REQUIRED).text(4, "x");
-    let rows = rows_of(vec![block], 2, 2, &[&floats(&[0.5, 1.5, 2.5, 3.5])]);
-    assert_eq!(rows, Ok(vec!["0 [0.5, 1.5]".to_owned(), "1 [2.5, 3.5]".to_owned()]));
 }

@@ -1,379 +1,219 @@
 //! Spoilt files: each fault is told in words, none is a panic.
 
-use std::io::Write;
+use std::io::Write as _;
 
-use super::super::{Columns, Parquet, Rows};
+use ::parquet::basic::Compression;
+use ::parquet::file::metadata::{ColumnChunkMetaDataBuilder, ParquetMetaDataWriter};
+
 use super::*;
 
 /// Changed files of each sample.
 const CHANGED: usize = 1500;
-
-/// A list that may be null, of floats that may be.
-fn nullable_list() -> Vec<Structure> {
-    let outer = group("x", OPTIONAL, 1).int(CONVERTED, LIST);
-    vec![outer, group("list", REPEATED, 1), leaf("element", FLOAT, OPTIONAL)]
-}
-
-/// What is wrong with a file of two columns, `x` and vectors `v` of one number.
-fn fault_of(x: Structure, rows: i64, chunk: Vec<u8>) -> String {
-    let numbers = floats(&vec![1.0; rows as usize]);
-    let there = vec![1; rows as usize];
-    let vectors = page(rows as i32, &[&levels(&vec![0; rows as usize]), &levels(&there), &numbers]);
-    let chunks = vec![Chunk::new(rows, vectors), Chunk::new(rows, chunk)];
-    let schema = vec![leaf("v", FLOAT, REPEATED), x];
-    let files = Files::new();
-    files.write("a.parquet", Written { schema, columns: 2, rows, chunks }.bytes());
-    files.read("a.parquet", &["--vector-column", "v"]).1.unwrap_or_default()
-}
+const NULLABLE_LIST: &str =
+    "OPTIONAL GROUP x (LIST) { REPEATED GROUP list { OPTIONAL FLOAT element; } }";
 
 #[test]
 fn columns_of_other_kinds_are_refused_by_name() {
-    let fixed = |bytes| structure().int(1, FIXED).int(2, bytes).int(3, REQUIRED).text(4, "x");
-    let logical = |id| structure().part(id, structure());
-    let list = || group("x", OPTIONAL, 1).int(CONVERTED, LIST);
-    for (schema, told) in [
-        (vec![leaf("x", INT32, OPTIONAL).int(CONVERTED, 6)], "a date"),
-        (vec![leaf("x", INT32, OPTIONAL).part(LOGICAL, logical(6))], "a date"),
-        (vec![leaf("x", INT32, OPTIONAL).int(CONVERTED, 7)], "a time of day"),
-        (vec![leaf("x", INT64, OPTIONAL).part(LOGICAL, logical(8))], "a timestamp"),
-        (vec![leaf("x", INT96, OPTIONAL)], "a timestamp"),
-        (vec![leaf("x", INT64, OPTIONAL).int(CONVERTED, 5)], "a decimal"),
-        (vec![leaf("x", INT32, OPTIONAL).part(LOGICAL, logical(11))], "always null"),
-        (vec![leaf("x", BYTES, OPTIONAL)], "bytes"),
-        (vec![leaf("x", BYTES, OPTIONAL).int(CONVERTED, 20)], "BSON"),
-        (vec![fixed(16).part(LOGICAL, logical(14))], "a UUID"),
-        (vec![fixed(12).int(CONVERTED, 21)], "an interval"),
-        (vec![fixed(12)], "bytes of a fixed length"),
-        (vec![leaf("x", BOOLEAN, REPEATED)], "a list of booleans"),
-        (vec![leaf("x", INT32, REPEATED).int(CONVERTED, 6)], "a list of dates"),
-        (vec![group("x", OPTIONAL, 1), leaf("y", INT32, OPTIONAL)], "a structure"),
-        (vec![group("x", REPEATED, 1), leaf("y", INT32, OPTIONAL)], "a list of structures"),
-        (vec![group("x", OPTIONAL, 1).int(CONVERTED, 1), leaf("y", INT32, REPEATED)], "a map"),
+    let list =
+        |items: &str| format!("OPTIONAL GROUP x (LIST) {{ REPEATED GROUP list {{ {items} }} }}");
+    let lists = list("OPTIONAL GROUP y (LIST) { REPEATED GROUP list { OPTIONAL INT32 z; } }");
+    let structures = list("OPTIONAL INT32 y; OPTIONAL INT32 z;");
+    for (schema, what) in [
+        ("OPTIONAL INT32 x (DATE);", "a date"),
+        ("OPTIONAL INT32 x (TIME_MILLIS);", "a time of day"),
+        ("OPTIONAL INT64 x (TIME(NANOS,true));", "a time of day"),
+        ("OPTIONAL INT64 x (TIMESTAMP_MICROS);", "a timestamp"),
+        ("OPTIONAL INT64 x (TIMESTAMP(NANOS,true));", "a timestamp"),
+        ("OPTIONAL INT96 x;", "a timestamp"),
+        ("OPTIONAL INT64 x (DECIMAL(9,2));", "a decimal"),
+        ("OPTIONAL BYTE_ARRAY x;", "bytes"),
+        ("OPTIONAL BYTE_ARRAY x (BSON);", "BSON"),
+        ("OPTIONAL FIXED_LEN_BYTE_ARRAY (16) x (UUID);", "a UUID"),
+        ("OPTIONAL FIXED_LEN_BYTE_ARRAY (12) x (INTERVAL);", "an interval"),
+        ("REQUIRED FIXED_LEN_BYTE_ARRAY (12) x;", "bytes of a fixed length"),
+        ("REPEATED BOOLEAN x;", "a list of booleans"),
+        ("REPEATED INT32 x (DATE);", "a list of dates"),
+        ("OPTIONAL GROUP x { OPTIONAL INT32 y; }", "a structure"),
+        ("REPEATED GROUP x { OPTIONAL INT32 y; }", "a list of structures"),
         (
-            vec![group("x", OPTIONAL, 1).part(LOGICAL, logical(2)), leaf("y", INT32, OPTIONAL)],
+            "OPTIONAL GROUP x (MAP) { REPEATED GROUP y { REQUIRED INT32 key; OPTIONAL INT32 value; } }",
             "a map",
         ),
         (
-            vec![
-                list(),
-                group("list", REPEATED, 1),
-                list(),
-                group("list", REPEATED, 1),
-                leaf("y", INT32, OPTIONAL),
-            ],
-            "a list of lists",
-        ),
-        (
-            vec![
-                list(),
-                group("list", REPEATED, 2),
-                leaf("y", INT32, OPTIONAL),
-                leaf("z", INT32, OPTIONAL),
-            ],
+            "OPTIONAL GROUP x (LIST) { REPEATED GROUP array { REQUIRED INT32 y; } }",
             "a list of structures",
         ),
+        (
+            "OPTIONAL GROUP x (LIST) { REPEATED GROUP x_tuple { REQUIRED INT32 y; } }",
+            "a list of structures",
+        ),
+        (&lists, "a list of lists"),
+        (&structures, "a list of structures"),
     ] {
-        let schema = [schema, vec![leaf("v", FLOAT, REPEATED)]].concat();
-        let file = Written { schema, columns: 2, rows: 0, chunks: Vec::new() };
-        let files = Files::new();
-        files.write("a.parquet", file.bytes_with(|schema, _| structure().list(2, schema).end()));
+        let schema = parse_message_type(&format!("message root {{ {schema} REPEATED FLOAT v; }}"));
+        let schema = Arc::new(schema.unwrap());
+        let bytes = SerializedFileWriter::new(Vec::new(), schema, Arc::default()).unwrap();
+        let bytes = bytes.into_inner().unwrap();
         let right = format!(
-            "a.parquet: column `x` is {told}; metadata is a text, a number, a boolean, or a list of texts or numbers"
+            "column `x` is {what}; metadata is a text, a number, a boolean, or a list of texts or numbers"
         );
-        let (_, fault) = files.read("a.parquet", &["--vector-column", "v"]);
-        assert_eq!(fault, Some(format!("{right}; --metadata-columns names those to take")));
-        let named = ["--vector-column", "v", "--metadata-columns", "x"];
-        assert_eq!(files.read("a.parquet", &named).1, Some(right));
-        let others = ["--vector-column", "v", "--metadata-columns", ""];
-        assert_eq!(files.read("a.parquet", &others), (Vec::new(), None));
+        let vector = ["--vector-column", "v", "--metadata-columns"];
+        assert_eq!(
+            read_with(&bytes, &vector[..2]),
+            Err(format!("{right}; --metadata-columns names those to take"))
+        );
+        assert_eq!(read_with(&bytes, &[&vector[..], &["x"]].concat()), Err(right));
+        assert_eq!(read_with(&bytes, &[&vector[..], &[""]].concat()), Ok(Vec::new()));
     }
 }
 
 #[test]
 fn rows_at_fault_are_named_with_their_column() {
-    for (rows, starts, there, numbers, right) in [
-        (1, &[0][..], &[0][..], &[][..], "row 0: column `x`: the vector is null"),
-        (1, &[0], &[1], &[], "row 0: its vector is empty"),
-        (1, &[0, 1], &[3, 2], &[1.0], "row 0: column `x`: component 1 is null"),
+    for (there, starts, numbers, right) in [
+        (&[0][..], &[0][..], &[][..], "row 0: column `x`: the vector is null"),
+        (&[1], &[0], &[], "row 0: its vector is empty"),
+        (&[3, 2], &[0, 1], &[1.0], "row 0: column `x`: component 1 is null"),
         (
-            2,
-            &[0, 1, 0],
             &[3, 3, 3],
+            &[0, 1, 0],
             &[1.0, 2.0, 3.0],
             "row 1: 1 components, but the rows before have 2",
         ),
-        (1, &[0, 1], &[3, 3], &[1.0, f32::NAN], "row 0: component 1 is not a finite f32"),
-        (1, &[1], &[3], &[1.0], "row 0: column `x`: it goes on with a list that has not begun"),
-        (
-            1,
-            &[0, 1],
-            &[3, 1],
-            &[1.0],
-            "row 0: column `x`: it goes on with a list that is not there",
-        ),
-        (1, &[0], &[3], &[], "row 0: column `x`: it ends too soon"),
-        (1, &[0], &[4], &[1.0], "row 0: column `x`: a level of 4; at most 3"),
-        (2, &[0], &[3], &[1.0], "row 1: column `x`: it ends before the other columns"),
-        (
-            1,
-            &[0, 0],
-            &[3, 3],
-            &[1.0, 2.0],
-            "row 1: column `x`: it goes on behind the other columns",
-        ),
+        (&[3, 3], &[0, 1], &[1.0, f32::NAN], "row 0: component 1 is not a finite f32"),
     ] {
-        let parts = [levels(starts), levels(there), floats(numbers)];
-        let parts = parts.each_ref().map(Vec::as_slice);
-        let read = rows_of(nullable_list(), rows, starts.len() as i32, &parts);
-        assert_eq!(read, Err(right.to_owned()));
+        let numbers = column::<FloatType>(there, starts, numbers);
+        assert_eq!(read(&file(NULLABLE_LIST, vec![numbers])), Err(right.to_owned()));
     }
-    let long = 65_537;
-    let run = |level| [vec![4, 0, 0, 0], unsigned(long << 1), vec![level]].concat();
-    let [there, zeros] = [run(3), vec![0; 4 * long as usize]];
-    let starts = [&[7, 0, 0, 0, 2, 0][..], &unsigned((long - 1) << 1), &[1]].concat();
-    let starts = [&(starts.len() as u32 - 4).to_le_bytes(), &starts[4..]].concat();
-    let there = [&(there.len() as u32 - 4).to_le_bytes(), &there[4..]].concat();
-    let read = rows_of(nullable_list(), 1, long as i32, &[&starts, &there, &zeros]);
-    assert_eq!(read, Err("row 0: column `x`: more than 65536 components".to_owned()));
+    let odd = ByteArray::from(vec![0; 6]).into();
+    let block = column::<FixedLenByteArrayType>(&[], &[], &[odd]);
+    let block = file("REQUIRED FIXED_LEN_BYTE_ARRAY (6) x;", vec![block]);
+    assert_eq!(read(&block), Err("row 0: column `x`: 6 bytes are no f32 of 4 each".to_owned()));
 }
 
 #[test]
 fn a_row_at_fault_may_be_passed_over() {
-    let files = Files::new();
-    let parts = [levels(&[0, 0, 0]), levels(&[3, 0, 3]), floats(&[1.0, 2.0])];
-    let chunk = Chunk::new(3, page(3, &parts.each_ref().map(Vec::as_slice)));
-    files.write("a.parquet", Written::of(nullable_list(), 3, chunk).bytes());
-    let vector = ["--vector-column", "x"];
-    let (rows, fault) = files.read("a.parquet", &vector);
-    assert_eq!((rows.len(), fault.is_some()), (1, true));
-    let (rows, fault) = files.read("a.parquet", &[&vector[..], &["--from-row", "2"]].concat());
-    assert_eq!((rows, fault), (vec!["2 [2.0]".to_owned()], None));
+    let numbers = column::<FloatType>(&[3, 0, 3], &[0, 0, 0], &[1.0, 2.0]);
+    let bytes = file(NULLABLE_LIST, vec![numbers]);
+    assert_eq!(read(&bytes), Err("row 1: column `x`: the vector is null".to_owned()));
+    let rows = read_with(&bytes, &["--vector-column", "x", "--from-row", "2"]);
+    assert_eq!(rows, Ok(vec!["2 [2.0]".to_owned()]));
 }
 
 #[test]
 fn metadata_at_fault_is_named_with_its_column() {
-    let text = |bytes: &[u8]| [&(bytes.len() as u32).to_le_bytes(), bytes].concat();
-    let texts = leaf("x", BYTES, REQUIRED).int(CONVERTED, UTF8);
-    let outer = "a.parquet: row 0: column `x`: ";
-    for (column, chunk, right) in [
-        (texts.clone(), page(1, &[&text(b"\xff")]), "a text is not UTF-8"),
-        (texts.clone(), page(1, &[&text(b"abc")[..6]]), "it ends too soon"),
-        (texts.clone(), page(1, &[&u32::MAX.to_le_bytes()]), "it ends too soon"),
+    let text = |bytes: Vec<u8>| column::<ByteArrayType>(&[], &[], &[bytes.into()]);
+    let vector = || column::<FloatType>(&[1], &[0], &[1.0]);
+    for (schema, write, right) in [
         (
-            texts,
-            page(1, &[&text(&vec![b'a'; 5 << 20])]),
+            "REQUIRED BYTE_ARRAY y (UTF8);",
+            text(b"\xff".to_vec()),
+            "not a parquet file that can be read: Error reading BYTE_ARRAY as String. Bytes: ",
+        ),
+        (
+            "REQUIRED BYTE_ARRAY y (UTF8);",
+            text(vec![b'a'; 5 << 20]),
             "the row's metadata takes more than 4194304 bytes",
         ),
         (
-            leaf("x", DOUBLE, REQUIRED),
-            page(1, &[&f64::NAN.to_le_bytes()]),
+            "REQUIRED DOUBLE y;",
+            column::<DoubleType>(&[], &[], &[f64::NAN]),
             "NaN is no number of JSON",
         ),
         (
-            leaf("x", FLOAT, REQUIRED),
-            page(1, &[&f32::INFINITY.to_le_bytes()]),
+            "REQUIRED FLOAT y;",
+            column::<FloatType>(&[], &[], &[f32::INFINITY]),
             "inf is no number of JSON",
         ),
     ] {
-        assert_eq!(fault_of(column, 1, chunk), format!("{outer}{right}"));
+        let said = read(&file(&format!("{schema} REPEATED FLOAT x;"), vec![write, vector()]));
+        let said = said.unwrap_err();
+        assert!(said.starts_with(&format!("row 0: column `y`: {right}")), "{said}");
     }
+    let items = column::<Int32Type>(&[3, 2], &[0, 1], &[1]);
+    let list = "OPTIONAL GROUP y (LIST) { REPEATED GROUP list { OPTIONAL INT32 element; } }";
+    let said = read(&file(&format!("{list} REPEATED FLOAT x;"), vec![items, vector()]));
+    assert_eq!(said, Err("row 0: column `y`: item 1 of a list is null".to_owned()));
 }
 
-#[test]
-fn pages_at_fault_are_refused() {
-    let good = [levels(&[0]), levels(&[1]), floats(&[1.0])].concat();
-    let long = good.len() as i32;
-    let head = |kind, bytes, packed: i32| structure().int(1, kind).int(2, bytes).int(3, packed);
-    let data = || structure().int(1, 1).int(2, 0).int(3, 3).int(4, 3);
-    let with = |head: Structure, bytes: &[u8]| [&head.end(), bytes].concat();
-    let dictionary = |count: i32, floats: &[u8]| {
-        let length = floats.len() as i32;
-        with(head(2, length, length).part(7, structure().int(1, count).int(2, 0)), floats)
-    };
-    let names = |bytes: &[u8]| {
-        page_of(
-            structure().int(1, 1).int(2, 8).int(3, 3).int(4, 3),
-            &[&levels(&[0]), &levels(&[1]), bytes].concat(),
-        )
-    };
-    let encoded =
-        |encoding, levels| structure().int(1, 1).int(2, encoding).int(3, levels).int(4, 3);
-    let second = |values, bytes| {
-        let of = structure().int(1, 1).int(2, 0).int(3, 1).int(4, 0).int(5, bytes).int(6, 2);
-        with(head(3, values, 8).part(8, of.no(7)), &[2, 0, 2, 1, 0, 0, 0x80, 0x3f])
-    };
-    let one = dictionary(1, &floats(&[1.0]));
-    let good_page = page(1, &[&good]);
-    for (chunk, codec, right) in [
-        (good_page.clone(), 0, ""),
-        (second(8, 2), 0, ""),
-        ([one.clone(), names(&[0, 2, 0])].concat(), 0, ""),
-        (second(3, 2), 0, "it ends too soon"),
-        (second(8, -1), 0, "a page of -1 bytes; at most 268435456"),
-        (second(8, 7), 0, "it ends too soon"),
-        (second(9, 2), 0, "a page of 5 bytes has 4 with no compression"),
-        (vec![], 0, "the head of a page: it ends too soon"),
-        (good_page[..5].to_vec(), 0, "the head of a page: it ends too soon"),
-        (vec![0x15, 0xff], 0, "the head of a page: it ends too soon"),
-        (
-            vec![0x15, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
-            0,
-            "the head of a page: a number has more than 32 bits",
-        ),
-        (good_page[..good_page.len() - 1].to_vec(), 0, "a page of 16 bytes where 15 are left"),
-        (with(head(9, 0, 0), &[]), 0, "a page of kind 9 is not known"),
-        (with(head(0, 0, -1), &[]), 0, "a page of -1 bytes; at most 268435456"),
-        (with(structure().int(1, 0), &[]), 0, "a page of -1 bytes; at most 268435456"),
-        (
-            with(head(0, 1 << 30, long).part(5, data()), &good),
-            0,
-            "a page of 1073741824 bytes; at most 268435456",
-        ),
-        (
-            with(head(0, long + 1, long).part(5, data()), &good),
-            0,
-            "a page of 17 bytes has 16 with no compression",
-        ),
-        (
-            with(head(0, long, long).int(4, 7).part(5, data()), &good),
-            0,
-            "the checksum of a page does not match",
-        ),
-        (with(head(0, long, long), &good), 0, "a page of -1 values where 1 are left"),
-        (page(2, &[&good]), 0, "a page of 2 values where 1 are left"),
-        (page_of(encoded(99, 3), &good), 0, "encoding 99 of Float is not known"),
-        (page_of(encoded(5, 3), &good), 0, "encoding 5 of Float is not known"),
-        (page_of(encoded(0, 4), &good), 0, "encoding 4 of levels is not known"),
-        (page_of(encoded(9, 3), &good[..15]), 0, "it ends too soon"),
-        (page_of(encoded(0, 3), &[9, 0, 0, 0, 2]), 0, "it ends too soon"),
-        (names(&[0, 2, 0]), 0, "it has no dictionary"),
-        ([one.clone(), names(&[1, 2, 1])].concat(), 0, "value 1 of a dictionary of 1"),
-        ([one.clone(), names(&[33, 2, 1])].concat(), 0, "numbers of 33 bits; at most 32"),
-        ([one.clone(), one].concat(), 0, "it has two dictionaries"),
-        (dictionary(2, &floats(&[1.0])), 0, "its dictionary: it ends too soon"),
-        (dictionary(-1, &floats(&[1.0])), 0, "its dictionary: a dictionary of -1 values"),
-        (good_page.clone(), 1, "a page of Snappy: snappy: "),
-        (good_page.clone(), 6, "a page of Zstandard: "),
-        (good_page.clone(), 2, "it is compressed with gzip; Snappy and Zstandard are read"),
-        (good_page.clone(), 3, "it is compressed with LZO; Snappy and Zstandard are read"),
-        (good_page.clone(), 4, "it is compressed with Brotli; Snappy and Zstandard are read"),
-        (good_page.clone(), 7, "it is compressed with LZ4; Snappy and Zstandard are read"),
-        (good_page, 99, "it is compressed with what is not known; Snappy and Zstandard are read"),
-    ] {
-        let chunk = Chunk { codec, ..Chunk::new(1, chunk) };
-        let read = read(&Written::of(vec![leaf("x", FLOAT, REPEATED)], 1, chunk).bytes());
-        match (right, read) {
-            ("", read) => assert_eq!(read, Ok(vec!["0 [1.0]".to_owned()])),
-            (right, read) => {
-                let said = read.unwrap_err();
-                let outer = format!("row 0: column `x`: {right}");
-                let is_whole = right.ends_with(": ");
-                assert!(
-                    if is_whole { said.starts_with(&outer) } else { said == outer },
-                    "{said}, not {right}"
-                );
-            }
-        }
+/// The file with a footer that says something else of its one chunk and of how many rows it has.
+fn retold(
+    bytes: &[u8],
+    rows: i64,
+    chunk: impl Fn(ColumnChunkMetaDataBuilder) -> ColumnChunkMetaDataBuilder,
+) -> Vec<u8> {
+    let bytes = bytes::Bytes::copy_from_slice(bytes);
+    let footer = SerializedFileReader::new(bytes.clone()).unwrap().metadata().clone();
+    let mut footer = footer.into_builder();
+    for group in footer.take_row_groups() {
+        let chunk = chunk(group.column(0).clone().into_builder()).build().unwrap();
+        let group = group.into_builder().set_num_rows(rows).set_column_metadata(vec![chunk]);
+        footer = footer.add_row_group(group.build().unwrap());
     }
+    let [.., a, b, c, d, _, _, _, _] = bytes[..] else { panic!("no footer") };
+    let data_end = bytes.len() - 8 - u32::from_le_bytes([a, b, c, d]) as usize;
+    let mut made = bytes[..data_end].to_vec();
+    ParquetMetaDataWriter::new(&mut made, &footer.build()).finish().unwrap();
+    made
 }
 
 #[test]
 fn footers_at_fault_are_refused() {
-    let good = page(1, &[&levels(&[0]), &levels(&[1]), &floats(&[1.0])]);
-    let chunk = Chunk::new(1, good);
-    let file = |chunk| Written::of(vec![leaf("x", FLOAT, REPEATED)], 1, chunk);
-    let whole = file(chunk.clone());
-    let of = |made: fn(Vec<Structure>, Vec<Structure>) -> Structure| {
-        whole.bytes_with(|schema, chunks| made(schema, chunks).end())
-    };
-    let schema = |parts: Vec<Structure>, columns| {
-        let root = structure().text(4, "root").int(5, columns);
-        whole.bytes_with(|_, chunks| footer([vec![root], parts].concat(), 1, 1, chunks).end())
-    };
-    let off =
-        |start_off, length_off| file(Chunk { start_off, length_off, ..chunk.clone() }).bytes();
-    let deep = [vec![0x59], vec![0x19; 100]].concat();
-    let unreadable = |why: &str| format!("its footer cannot be read: {why}");
-    let bytes = whole.bytes();
+    let bytes = file("REPEATED FLOAT x;", vec![column::<FloatType>(&[1, 1], &[0, 0], &[1.0, 2.0])]);
+    let same = |chunk| chunk;
+    let mut counted = bytes.clone();
+    // In the footer, in front of the row groups.
+    let rows_at = bytes.windows(3).rposition(|bytes| bytes == b"\x16\x04\x19").unwrap();
+    counted[rows_at + 1] = 6;
     let last = |end: &[u8]| [&bytes[..bytes.len() - end.len()], end].concat();
     for (bytes, right) in [
-        (Vec::new(), "it is no Parquet file".to_owned()),
-        (b"PAR1".to_vec(), "it is no Parquet file".to_owned()),
-        (b"PK\x03\x04 archive".to_vec(), "it is no Parquet file".to_owned()),
+        (Vec::new(), "it is no Parquet file"),
+        (b"PAR1".to_vec(), "it is no Parquet file"),
+        (b"PK\x03\x04 archive".to_vec(), "it is no Parquet file"),
+        (last(b"PAR"), "it is cut off: the footer of a Parquet file is missing"),
+        (b"PAR1\xff\xff\xff\xffPAR1".to_vec(), "a footer of 4294967295 bytes in a file of 12"),
+        (last(b"PARE"), "its footer is encrypted"),
+        (last(b"\0\0\0\0PAR1"), "not a parquet file that can be read: "),
+        (counted, "its footer counts 3 rows, its row groups 2"),
+        (retold(&bytes, -1, same), "row group 0: -1 rows"),
         (
-            bytes[..bytes.len() - 1].to_vec(),
-            "it is cut off: the footer of a Parquet file is missing".to_owned(),
+            retold(&bytes, 2, |of| of.set_num_values(1)),
+            "row group 0: column `x`: 1 values in 2 rows",
+        ),
+        (retold(&bytes, 2, |of| of.set_num_values(-1)), "row group 0: column `x`: -1 values"),
+        (
+            retold(&bytes, 2, |of| of.set_file_path("b".to_owned())),
+            "row group 0: column `x`: it lies in another file",
         ),
         (
-            b"PAR1\xff\xff\xff\xffPAR1".to_vec(),
-            "a footer of 4294967295 bytes in a file of 12".to_owned(),
-        ),
-        (last(b"PARE"), "its footer is encrypted".to_owned()),
-        (last(b"\0\0\0\0PAR1"), unreadable("it ends too soon")),
-        (last(b"\x01\0\0\0PAR1"), unreadable("it has no schema")),
-        (of(|_, _| structure()), unreadable("it has no schema")),
-        (of(|_, _| structure().list(2, Vec::new())), unreadable("it has no columns")),
-        (whole.bytes_with(|_, _| deep), unreadable("it is nested too deep")),
-        (whole.bytes_with(|_, _| vec![0x0e]), unreadable("it ends too soon")),
-        (whole.bytes_with(|_, _| vec![0x1e]), unreadable("a value of kind 14 is not known")),
-        (
-            whole.bytes_with(|_, _| vec![0x29, 0xfc, 0xff, 0xff, 0x7f]),
-            unreadable("a schema of 2097151 parts; at most 65536"),
+            retold(&bytes, 2, |of| of.set_compression(Compression::LZO)),
+            "row group 0: column `x`: it is compressed with lzo; Snappy and Zstandard are read",
         ),
         (
-            whole.bytes_with(|_, _| vec![0x29, 0x15]),
-            unreadable("its schema is no list of structures"),
-        ),
-        (schema(vec![leaf("x", FLOAT, REPEATED)], 2), unreadable("its schema ends too soon")),
-        (schema(vec![leaf("x", 8, REPEATED)], 1), unreadable("values of kind 8 are not known")),
-        (schema(vec![leaf("x", FIXED, REPEATED)], 1), unreadable("values of 0 bytes")),
-        (schema(vec![group("x", REPEATED, -1)], 1), unreadable("a group of -1 columns")),
-        (
-            schema(vec![leaf("x", FLOAT, REPEATED), leaf("x", FLOAT, REPEATED)], 2),
-            "2 columns are named `x`".to_owned(),
+            retold(&bytes, 2, |of| of.set_compression(Compression::GZIP(Default::default()))),
+            "row group 0: column `x`: it is compressed with gzip",
         ),
         (
-            of(|schema, chunks| footer(schema, 2, 1, chunks)),
-            "its footer counts 2 rows, its row groups 1".to_owned(),
-        ),
-        (of(|schema, chunks| footer(schema, 1, -1, chunks)), "row group 0: -1 rows".to_owned()),
-        (of(|schema, chunks| footer(schema, -1, 1, chunks)), "-1 rows".to_owned()),
-        (
-            of(|schema, _| footer(schema, 1, 1, Vec::new())),
-            "row group 0: chunk 0: it is missing".to_owned(),
+            retold(&bytes, 2, |of| of.set_compression(Compression::SNAPPY)),
+            "row 0: column `x`: not a parquet file that can be read: ",
         ),
         (
-            of(|schema, _| footer(schema, 1, 1, vec![structure().part(3, structure().long(5, 1))])),
-            "row group 0: chunk 0: it does not say where it lies".to_owned(),
+            retold(&bytes, 2, |of| of.set_total_compressed_size(i64::MAX)),
+            "row group 0: column `x`: 9223372036854775807 bytes at 4 are not in the file",
         ),
         (
-            of(|schema, _| footer(schema, 1, 1, vec![structure().text(1, "b")])),
-            "row group 0: chunk 0: it lies in another file".to_owned(),
+            retold(&bytes, 2, |of| of.set_total_compressed_size(-1)),
+            "row group 0: column `x`: -1 bytes",
         ),
         (
-            of(|schema, _| footer(schema, 1, 1, vec![structure().part(8, structure())])),
-            "row group 0: chunk 0: it is encrypted".to_owned(),
-        ),
-        (off(-5, 0), "row group 0: chunk 0: -1 bytes before it".to_owned()),
-        (off(-4, 0), "row group 0: chunk 0: 33 bytes at 0 are not in the file".to_owned()),
-        (off(0, 1), "row group 0: chunk 0: 34 bytes at 4 are not in the file".to_owned()),
-        (
-            off(0, i64::MAX - 33),
-            format!("row group 0: chunk 0: {} bytes at 4 are not in the file", i64::MAX),
-        ),
-        (off(0, -34), "row group 0: chunk 0: -1 bytes".to_owned()),
-        (
-            of(|schema, _| footer(schema, 1, 1, vec![structure()])),
-            "row 0: column `x`: it ends before the other columns".to_owned(),
-        ),
-        (
-            file(Chunk { values: -1, ..chunk.clone() }).bytes(),
-            "row group 0: chunk 0: -1 values".to_owned(),
+            retold(&bytes, 2, |of| of.set_dictionary_page_offset(Some(-1))),
+            "row group 0: column `x`: -1 bytes before it",
         ),
     ] {
-        assert_eq!(read(&bytes), Err(right));
+        let said = read(&bytes).unwrap_err();
+        assert!(said.starts_with(right), "{said}, not {right}");
     }
-    assert_eq!(read(&bytes), Ok(vec!["0 [1.0]".to_owned()]));
+    let right = ["0 [1.0]", "1 [2.0]"].map(str::to_owned).to_vec();
+    assert_eq!(read(&retold(&bytes, 2, same)), Ok(right));
 }
 
 /// How many rows a file of the samples' columns has.
@@ -388,6 +228,30 @@ fn rows_in(bytes: &[u8]) -> Result<usize, String> {
         rows += 1;
     }
     Ok(rows)
+}
+
+#[test]
+fn pages_with_more_values_than_there_can_be_are_refused() {
+    let (_, sample) = SAMPLES[0];
+    // In a page's head: how many values, behind the field that says of what kind the page is.
+    for (before, right) in [
+        (b"\x4c\x15", "a dictionary of 63 values in "),
+        (b"\x2c\x15", "a page of 63 values where "),
+    ] {
+        let place = sample.windows(2).position(|bytes| bytes == before).unwrap();
+        let mut bytes = sample.to_vec();
+        bytes[place + 2] = 126;
+        let said = rows_in(&bytes).unwrap_err();
+        let outer = "column `id`: not a parquet file that can be read: ";
+        assert!(said.starts_with(&format!("{outer}{right}")), "{said}");
+    }
+}
+
+#[test]
+fn a_panic_is_an_error() {
+    let said = guarded(|| -> Result<(), String> { panic!("at {}", 7) });
+    assert_eq!(said, Err("not a parquet file that can be read: at 7".to_owned()));
+    assert_eq!(guarded(|| Ok(7)), Ok(7));
 }
 
 #[test]
