@@ -54,7 +54,7 @@ pub struct IndexOptions {
 /// Options of `lodestore vectors import`.
 #[derive(Debug, Args)]
 pub struct ImportOptions {
-    /// File to read; `-`: standard input
+    /// File to read; `-`: standard input, of any format but parquet
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// The index to put rows into.
@@ -81,6 +81,15 @@ pub struct ImportOptions {
     /// Rows without a key are named by this and their number, counted from 0
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub key_prefix: String,
+    /// parquet: column of the keys, texts or whole numbers [default: rows are numbered]
+    #[arg(long, value_name = "COLUMN")]
+    pub key_column: Option<String>,
+    /// parquet: column of the vectors, lists of numbers or f32 in bytes [default: vector]
+    #[arg(long, value_name = "COLUMN")]
+    pub vector_column: Option<String>,
+    /// parquet: columns that become metadata, '': none [default: all others]
+    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
+    pub metadata_columns: Option<Vec<String>>,
     /// Rows of a request
     #[arg(long, value_name = "ROWS", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub batch: u32,
@@ -90,6 +99,14 @@ pub struct ImportOptions {
     /// Pass over the rows before this one, counted from 0
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub from_row: u64,
+}
+
+impl ImportOptions {
+    /// Whether a column is named.
+    pub(super) fn names_columns(&self) -> bool {
+        let named = [&self.key_column, &self.vector_column];
+        named.iter().any(|column| column.is_some()) || self.metadata_columns.is_some()
+    }
 }
 
 /// Options of `lodestore vectors export`.
@@ -152,6 +169,8 @@ pub enum ImportFormat {
     Npy,
     /// Vectors of f32, each behind its length
     Fvecs,
+    /// Parquet, plain or compressed with Snappy or Zstandard
+    Parquet,
 }
 
 /// Formats that can be exported.

@@ -128,6 +128,37 @@ fn rows_go_through_every_format_and_stay_the_same() {
 }
 
 #[test]
+fn columns_of_a_parquet_file_are_imported_and_found() {
+    let user = User::new("parquet");
+    let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/src/vectors_client/reader/parquet/samples");
+    let columns = ["--vector-column", "embedding", "--key-column", "id"];
+    for (name, index) in [("arrow", "snappy"), ("polars", "zstandard")] {
+        user.write("rows.parquet", std::fs::read(format!("{samples}/{name}.parquet")).unwrap());
+        let create = ["--create", "--metric", "euclidean", "--batch", "2"];
+        let said = user.run("import", index, &[&create, &columns[..], &["rows.parquet"]].concat());
+        assert!(said.success && said.err.contains("import: 5 rows in "), "{}", said.err);
+    }
+    assert_eq!(user.rows("snappy"), user.rows("zstandard"));
+    let filter = "{\"$and\":[{\"tags\":\"b\"},{\"year\":{\"$lt\":2000}},{\"seen\":true}]}";
+    let words = ["--vector", "[5.5,6.25]", "--filter", filter, "--json"];
+    let found: Value = serde_json::from_str(&user.ok("query", "snappy", &words)).unwrap();
+    let seven =
+        json!({ "name": "seven", "tags": ["a", "b"], "score": 0.5, "year": 1999, "seen": true });
+    assert_eq!(found["vectors"][0]["key"], "10");
+    assert_eq!(found["vectors"][1]["key"], "7");
+    assert_eq!(found["vectors"][1]["metadata"], seven);
+    assert_eq!(found["vectors"].as_array().unwrap().len(), 2);
+
+    let said = user.refused("import", "snappy", &["rows.parquet"]);
+    assert!(said.contains("rows.parquet: no column `vector`; there are: id, name, embedding, "));
+    let said = user.refused("import", "snappy", &["--format", "parquet", "-"]);
+    assert!(said.contains("parquet cannot be read from standard input"), "{said}");
+    user.write("rows.parquet", "PAR1 and no more");
+    let said = user.refused("import", "snappy", &["rows.parquet"]);
+    assert!(said.contains("rows.parquet: it is cut off: the footer"), "{said}");
+}
+
+#[test]
 fn what_is_asked_is_found_and_explained() {
     let user = User::new("query");
     let titles = ["old grey whale", "red fox", "whale song", "grey goose"];
@@ -328,7 +359,10 @@ fn help_says_what_there_is() {
     for word in ["import", "export", "query", "explain", "Examples:"] {
         assert!(all.contains(word), "{all}");
     }
-    assert!(help(&["import"]).contains("--from-row <N>"));
+    let import = help(&["import"]);
+    for word in ["--from-row <N>", "--key-column <COLUMN>", "- parquet: "] {
+        assert!(import.contains(word), "{import}");
+    }
     assert!(!setup.run(&["vectors"]).status.success());
     let no_question = setup.run(&["vectors", "query", "--bucket", "b", "--index", "i"]);
     assert!(!no_question.status.success());

@@ -8,6 +8,7 @@ mod fvecs;
 mod jsonl;
 mod lines;
 mod npy;
+mod parquet;
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -19,6 +20,7 @@ use self::companion::Companion;
 use self::fvecs::Fvecs;
 use self::jsonl::Jsonl;
 use self::npy::Npy;
+use self::parquet::Parquet;
 use super::VectorsError;
 use super::options::{ImportFormat, ImportOptions};
 use super::row::Row;
@@ -80,6 +82,10 @@ impl Source {
             Some(format) => format,
             None => format_of(&options.file)?,
         };
+        if options.names_columns() && format != ImportFormat::Parquet {
+            let why = "--key-column, --vector-column and --metadata-columns go with parquet";
+            return Err(VectorsError::new(why));
+        }
         let keyless = matches!(format, ImportFormat::Npy | ImportFormat::Fvecs);
         if options.metadata.is_some() && !keyless {
             return Err(VectorsError::new("--metadata goes with npy and fvecs"));
@@ -90,6 +96,13 @@ impl Source {
             ImportFormat::Jsonl => Box::new(Jsonl::new(input(&options.file)?)),
             ImportFormat::Npy => Box::new(Npy::open(input(&options.file)?).map_err(refused)?),
             ImportFormat::Fvecs => Box::new(Fvecs::new(input(&options.file)?)),
+            ImportFormat::Parquet if is_standard_input(&options.file) => {
+                return Err(VectorsError::new("parquet cannot be read from standard input"));
+            }
+            ImportFormat::Parquet => {
+                let file = open(&options.file)?;
+                Box::new(Parquet::open(file, &columns(options)).map_err(refused)?)
+            }
         };
         let companion = match &options.metadata {
             None => None,
@@ -179,10 +192,22 @@ fn format_of(path: &Path) -> Result<ImportFormat, VectorsError> {
         "jsonl" | "ndjson" => Ok(ImportFormat::Jsonl),
         "npy" => Ok(ImportFormat::Npy),
         "fvecs" => Ok(ImportFormat::Fvecs),
+        "parquet" => Ok(ImportFormat::Parquet),
         _ => {
-            let why = "its name says no format; give --format jsonl, npy or fvecs";
+            let why = "its name says no format; give --format jsonl, npy, fvecs or parquet";
             Err(VectorsError::new(format!("{}: {why}", path.display())))
         }
+    }
+}
+
+/// The columns to read of a Parquet file.
+fn columns(options: &ImportOptions) -> parquet::Columns {
+    let named =
+        |names: &Vec<String>| names.iter().filter(|name| !name.is_empty()).cloned().collect();
+    parquet::Columns {
+        key: options.key_column.clone(),
+        vector: options.vector_column.clone().unwrap_or_else(|| "vector".to_owned()),
+        metadata: options.metadata_columns.as_ref().map(named),
     }
 }
 
@@ -192,8 +217,12 @@ fn open(path: &Path) -> Result<File, VectorsError> {
     File::open(path).map_err(|error| VectorsError::new(format!("{}: {error}", path.display())))
 }
 
+fn is_standard_input(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
 fn input(path: &Path) -> Result<BufReader<Input>, VectorsError> {
-    let input: Input = match path.as_os_str() == "-" {
+    let input: Input = match is_standard_input(path) {
         true => Box::new(std::io::stdin()),
         false => Box::new(open(path)?),
     };

@@ -8,21 +8,21 @@ use crate::vectors_client::VectorsAction;
 use clap::Parser as _;
 
 /// A directory of files, and how they are imported.
-struct Files(tempfile::TempDir);
+pub(super) struct Files(tempfile::TempDir);
 
 impl Files {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    pub(super) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         path
     }
 
     /// All rows of a file as `key [vector] metadata`, or those before a fault and the fault.
-    fn read(&self, name: &str, flags: &[&str]) -> (Vec<String>, Option<String>) {
+    pub(super) fn read(&self, name: &str, flags: &[&str]) -> (Vec<String>, Option<String>) {
         let path = self.0.path().join(name);
         let words = ["lodestore", "vectors", "import", "--bucket", "b", "--index", "i"];
         let words = [&words, flags, &[path.to_str().unwrap()]].concat();
@@ -269,6 +269,21 @@ fn flags_of_another_format_are_refused() {
         ("a", &[][..], "a: its name says no format"),
         ("none.jsonl", &[], "none.jsonl: No such file or directory"),
         ("a.jsonl", &["--metadata", beside], "--metadata goes with npy and fvecs"),
+        (
+            "a.jsonl",
+            &["--key-column", "id"],
+            "--key-column, --vector-column and --metadata-columns go with",
+        ),
+        (
+            "a.jsonl",
+            &["--vector-column", "id"],
+            "--key-column, --vector-column and --metadata-columns go with",
+        ),
+        (
+            "a.jsonl",
+            &["--metadata-columns", "id"],
+            "--key-column, --vector-column and --metadata-columns go with",
+        ),
     ] {
         let (_, fault) = files.read(name, flags);
         assert!(fault.unwrap().starts_with(why), "{why}");
