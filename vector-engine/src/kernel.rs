@@ -173,7 +173,25 @@ impl Kernel {
     }
 }
 
+/// Bytes that come from memory at once.
+const LINE_BYTES: usize = 64;
+
 impl<'a> Codes<'a> {
+    /// Has memory bring the codes of rows that lie apart, all at the same time: computing with one
+    /// after the other would wait for each.
+    pub(crate) fn fetch(self, rows: &[u32]) {
+        let mut seen = 0;
+        for row in rows {
+            let start = (*row as usize).saturating_mul(self.stride);
+            let code = self.bytes.get(start..start.saturating_add(self.stride)).unwrap_or_default();
+            for line in code.chunks(LINE_BYTES) {
+                seen ^= line.first().copied().unwrap_or_default();
+            }
+            seen ^= code.last().copied().unwrap_or_default();
+        }
+        std::hint::black_box(seen);
+    }
+
     /// The bytes from where the numbers of a row begin up to the end of all codes.
     #[inline(always)]
     fn row(self, row: u32) -> &'a [u8] {

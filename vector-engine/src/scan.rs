@@ -64,14 +64,27 @@ pub fn best(
     rows: Rows<'_>,
     keep: usize,
 ) -> Vec<Candidate> {
+    nearest(codebook, query, codes, rows, keep).into_sorted()
+}
+
+/// What [`best`] sorts.
+pub fn nearest(
+    codebook: &Codebook,
+    query: &CodeQuery,
+    codes: &[u8],
+    rows: Rows<'_>,
+    keep: usize,
+) -> Nearest {
     let count = codes.len() / codebook.code_bytes();
     let count = u32::try_from(count).unwrap_or(u32::MAX);
     let mut scan = Scan { codebook, query, codes, nearest: Nearest::new(keep) };
     match rows {
-        Rows::Live { dead } => scan.over(0..count, dead),
-        Rows::Matching { matching, dead } => scan.over(matching.range(..count), dead),
+        Rows::Live { dead } => scan.over(0..count, dead, |_| {}),
+        Rows::Matching { matching, dead } => {
+            scan.over(matching.range(..count), dead, |block| codebook.fetch(codes, block));
+        }
     }
-    scan.nearest.into_sorted()
+    scan.nearest
 }
 
 /// How many of the `candidates` that [`best`] gave, from the nearest on, to compare exactly so that
@@ -125,7 +138,13 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    fn over(&mut self, mut rows: impl Iterator<Item = u32>, dead: &RoaringBitmap) {
+    /// Looks at rows, block by block, of which each is made `ready` before.
+    fn over(
+        &mut self,
+        mut rows: impl Iterator<Item = u32>,
+        dead: &RoaringBitmap,
+        ready: impl Fn(&[u32]),
+    ) {
         let (mut block, mut dots) = ([0_u32; BLOCK_ROWS], [0_i32; BLOCK_ROWS]);
         let code_bytes = self.codebook.code_bytes();
         loop {
@@ -138,6 +157,7 @@ impl Scan<'_> {
             if block.is_empty() {
                 return;
             }
+            ready(block);
             self.codebook.dots(self.query, self.codes, block, &mut dots);
             for (row, dot) in block.iter().zip(dots) {
                 let start = (*row as usize).saturating_mul(code_bytes);
@@ -180,11 +200,15 @@ impl Nearest {
     pub fn into_sorted(mut self) -> Vec<Candidate> {
         self.drop_farthest();
         self.keys.sort_unstable();
-        let candidates = self
-            .keys
-            .iter()
-            .map(|key| Candidate { row: *key as u32, estimate: distance_of((key >> 32) as u32) });
-        candidates.collect()
+        self.into_any_order().collect()
+    }
+
+    /// The rows, in an order that says nothing.
+    pub fn into_any_order(mut self) -> impl Iterator<Item = Candidate> {
+        self.drop_farthest();
+        let candidate =
+            |key| Candidate { row: key as u32, estimate: distance_of((key >> 32) as u32) };
+        self.keys.into_iter().map(candidate)
     }
 
     fn drop_farthest(&mut self) {

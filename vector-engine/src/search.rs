@@ -241,10 +241,10 @@ impl Search<'_> {
             Some(_) => book.rerank_rows(self.top).max(FILTERED_COMPARED_MAX),
         };
         let query = book.prepare(self.probe.query());
-        let best = scan::best(book, &query, codes, rows, keep);
+        let best = scan::nearest(book, &query, codes, rows, keep).into_any_order();
         let near =
             |found: Candidate| Near { member: number, row: found.row, distance: found.estimate };
-        guesses.near.extend(best.into_iter().map(near));
+        guesses.near.extend(best.map(near));
         guesses.keep = guesses.keep.max(keep);
         guesses.least = guesses.least.max(least);
         guesses.queries.push((number, query));
@@ -259,26 +259,25 @@ impl Search<'_> {
         works: &mut [Work],
     ) -> Result<()> {
         let Guesses { near: mut first, queries, keep, least } = guesses;
-        if first.len() > keep && keep > 0 {
-            first.select_nth_unstable_by(keep - 1, |a, b| self.order(a, b));
-            first.truncate(keep);
-        }
-        first.sort_unstable_by(|a, b| self.order(a, b));
+        self.split_nearest(&mut first, keep);
         let query_of = |member: usize| {
             let (book, codes) = self.codes(member)?;
             let (_, query) = queries.iter().find(|(number, _)| *number == member)?;
             Some((book, codes, query))
         };
-        let last = self.top.checked_sub(1).and_then(|last| first.get(last)).copied();
+        let beyond_top = self.split_nearest(&mut first, self.top);
+        let last = first.iter().max_by(|a, b| self.order(a, b)).copied();
+        first.extend(beyond_top);
         let limit = last.and_then(|last| {
             let (book, codes, query) = query_of(last.member)?;
             let candidate = Candidate { row: last.row, estimate: last.distance };
             Some(scan::comparing_limit(book, query, codes, candidate))
         });
         let worth = limit.map_or(first.len(), |limit| {
-            first.partition_point(|guess| guess.distance <= limit).max(self.top).max(least)
+            let within = first.iter().filter(|guess| guess.distance <= limit).count();
+            within.max(self.top).max(least)
         });
-        let mut rest = first.split_off(worth.min(first.len()));
+        let mut rest = self.split_nearest(&mut first, worth);
         self.compare(first, near, works)?;
         if self.matches.is_none() || rest.is_empty() {
             return Ok(());
@@ -287,7 +286,8 @@ impl Search<'_> {
         if let Some(last) = self.top.checked_sub(1).and_then(|last| near.get(last)) {
             rest.retain(|guess| {
                 query_of(guess.member).is_none_or(|(book, codes, query)| {
-                    book.lower_bound(query, book.code(codes, guess.row)) <= last.distance
+                    let code = book.code(codes, guess.row);
+                    book.lower_bound(query, code, guess.distance) <= last.distance
                 })
             });
         }
@@ -375,6 +375,14 @@ impl Search<'_> {
             distance,
         }));
         Ok(())
+    }
+
+    /// Leaves the `count` nearest, in no order; answers the others.
+    fn split_nearest(&self, guesses: &mut Vec<Near>, count: usize) -> Vec<Near> {
+        if let Some(last) = count.checked_sub(1).filter(|last| *last < guesses.len()) {
+            guesses.select_nth_unstable_by(last, |a, b| self.order(a, b));
+        }
+        guesses.split_off(count.min(guesses.len()))
     }
 
     /// Leaves the `top` nearest, in order.

@@ -171,6 +171,7 @@ impl Codebook {
         estimates.clear();
         let mut dots = [0; ROWS_AT_ONCE];
         for rows in rows.chunks(ROWS_AT_ONCE) {
+            self.fetch(codes, rows);
             self.dots(query, codes, rows, &mut dots);
             let one = |(row, dot): (&u32, i32)| query.estimate(self.code(codes, *row), dot);
             estimates.extend(rows.iter().zip(dots).map(one));
@@ -199,16 +200,25 @@ impl Codebook {
         factors.spread * query.reach * across.sqrt()
     }
 
-    /// What the distance is at least, but for one row in a thousand; by it a rerank can end early.
-    pub fn lower_bound(&self, query: &CodeQuery, code: &[u8]) -> f32 {
+    /// What the distance is at least, but for one row in a thousand, by its estimate; by it a rerank can
+    /// end early.
+    pub fn lower_bound(&self, query: &CodeQuery, code: &[u8], estimate: f32) -> f32 {
         let spread = Factors::read(code).map_or(0.0, |factors| factors.spread * query.reach);
-        self.estimate(query, code) - SPREADS * spread
+        estimate - SPREADS * spread
     }
 
     /// The products of a query and rows of `codes`, as many as `dots` holds.
     pub(crate) fn dots(&self, query: &CodeQuery, codes: &[u8], rows: &[u32], dots: &mut [i32]) {
-        let codes = Codes { bytes: codes, stride: self.code_bytes(), offset: FACTORS_BYTES };
-        self.kernel.code_dots(self.bits.form(), &query.parts, codes, rows, dots);
+        self.kernel.code_dots(self.bits.form(), &query.parts, self.codes(codes), rows, dots);
+    }
+
+    /// See [`Codes::fetch`].
+    pub(crate) fn fetch(&self, codes: &[u8], rows: &[u32]) {
+        self.codes(codes).fetch(rows);
+    }
+
+    fn codes<'a>(&self, bytes: &'a [u8]) -> Codes<'a> {
+        Codes { bytes, stride: self.code_bytes(), offset: FACTORS_BYTES }
     }
 
     /// `row * factor - centroid`, padded, and the product of `row * factor` with the centroid.

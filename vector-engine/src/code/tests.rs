@@ -131,7 +131,7 @@ fn over_rotations_the_estimate_is_right_in_the_mean() {
                 let off = f64::from(estimate) - exact;
                 sum += off;
                 square += off * off;
-                spread += f64::from(estimate - codebook.lower_bound(&query, &code)) / 3.0;
+                spread += f64::from(estimate - codebook.lower_bound(&query, &code, estimate)) / 3.0;
             }
             let count = ROTATIONS as f64;
             let (mean, root) = (sum / count, (square / count).sqrt());
@@ -157,7 +157,9 @@ fn hardly_a_row_is_nearer_than_its_bound() {
             let mut nearer = 0;
             for _ in 0..500 {
                 let row = numbers.row(dimension);
-                let bound = codebook.lower_bound(&prepared, &code_of(&codebook, &row));
+                let code = code_of(&codebook, &row);
+                let bound =
+                    codebook.lower_bound(&prepared, &code, codebook.estimate(&prepared, &code));
                 nearer += usize::from(probe.distance(&row) < bound);
             }
             assert!(nearer <= 5, "{metric:?}, {bits:?}: {nearer} of 500");
@@ -188,7 +190,8 @@ fn the_centroid_itself_and_rows_without_direction_are_exact() {
             {
                 let code = code_of(&codebook, &odd);
                 let estimate = codebook.estimate(&prepared, &code);
-                let bound = codebook.lower_bound(&prepared, &code);
+                let bound =
+                    codebook.lower_bound(&prepared, &code, codebook.estimate(&prepared, &code));
                 if odd.first().is_none_or(|first| *first == 0.0) {
                     let exact = probe.distance(&[0.0; 70]);
                     let off = (estimate - exact).abs();
