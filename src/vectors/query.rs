@@ -84,13 +84,11 @@ impl Service {
             scores: input.return_scores.unwrap_or(false) && !query.texts.is_empty(),
             hybrid: query.vector.is_some() && !query.texts.is_empty(),
         };
-        let binding = binding(caller, record, &input, &query);
         let token = input.next_token.as_deref();
-        let place = token.map(|token| self.place(&binding, token)).transpose()?;
         let page = input.max_results.and_then(|most| usize::try_from(most).ok());
         let page = page.unwrap_or(limits.query_page);
         let metric = record.metric.name();
-        if place.is_none() && query.top <= page {
+        if token.is_none() && query.top <= page {
             let Answer { hits, explain } = rows.query(Query { want, ..query }).await?;
             return Ok(written(answer_bytes(hits.len(), want, record), move || {
                 let mut page = Page::new(told);
@@ -102,6 +100,8 @@ impl Service {
             })
             .await);
         }
+        let binding = binding(caller, record, &input, &query);
+        let place = token.map(|token| self.place(&binding, token)).transpose()?;
         let (number, ranked, explain) = self.ranked(&rows, query, &binding, place).await?;
         let offset = place.map_or(0, |place| place.offset as usize);
         let ranked_page = ranked.get(offset..).unwrap_or_default();
