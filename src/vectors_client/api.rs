@@ -31,7 +31,7 @@ pub(super) struct Api {
     bucket: String,
     index: String,
     retries: u32,
-    /// Tries of any of its connections that failed.
+    /// Tries of any of its connections that failed, but for those that found a thing made already.
     errors: Arc<AtomicU64>,
 }
 
@@ -148,7 +148,9 @@ impl Caller {
         match self.client.ask(&ask).await {
             Ok(answer) => Ok(answer.body),
             Err(failure) => {
-                self.api.errors.fetch_add(1, Relaxed);
+                if !matches!(failure, Failure::Status(409, _)) {
+                    self.api.errors.fetch_add(1, Relaxed);
+                }
                 Err(failure)
             }
         }

@@ -109,6 +109,9 @@ fn rows_go_through_every_format_and_stay_the_same() {
     assert!(said.err.contains("import: 1203 rows in ") && said.err.contains(", 0 errors"));
     let rows: BTreeSet<String> = text.lines().map(str::to_owned).collect();
     assert_eq!(user.rows("first"), rows);
+    // That bucket and index are there is no error.
+    let said = user.run("import", "first", &[&create[..], &few, &["rows.jsonl"]].concat());
+    assert!(said.success && said.err.contains(", 0 errors"), "{}", said.err);
 
     for (format, out) in [("npy", "out.npy"), ("fvecs", "out.fvecs")] {
         let beside = format!("{format}.jsonl");
