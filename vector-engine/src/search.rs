@@ -165,6 +165,7 @@ impl Search<'_> {
             Rows::Sealed(sealed)
                 if sealed.resident.degree > 0
                     && self.top <= GRAPH_TOP_MAX
+                    && (self.matches.is_none() || candidates > FILTERED_COMPARED_MAX as u64)
                     && candidates * GRAPH_SHARE >= u64::from(member.living()) =>
             {
                 Plan::Graph

@@ -88,6 +88,8 @@ fn measure(
 fn filters() -> Vec<(Value, &'static str)> {
     vec![
         (json!({"tenth": 3}), "a tenth"),
+        (json!({"tenth": {"$lt": 4}}), "four tenths"),
+        (json!({"tenth": {"$gte": 1}}), "nine tenths"),
         (json!({"hundredth": 7}), "a hundredth"),
         (json!({"thousandth": 11}), "a thousandth"),
         (json!({"cluster": 30}), "a cluster, mostly another than the query's"),
@@ -102,8 +104,9 @@ fn check(subject: &Subject, clusters: &Clusters, what: &str, plan: Plan) {
     assert!(plans.contains(&plan), "{what}: {plans:?} without {plan:?}");
     for (document, name) in filters() {
         let filter = filter(&document);
-        let (recall, completeness, _) = measure(subject, clusters, &mut random, Some(&filter));
+        let (recall, completeness, plans) = measure(subject, clusters, &mut random, Some(&filter));
         assert!(recall >= 0.999 && completeness == 1.0, "{what}, {name}: recall {recall}");
+        assert!(!plans.contains(&Plan::Graph), "{what}, {name}: so few are looked at one by one");
     }
 }
 
@@ -221,6 +224,11 @@ fn an_index_that_nobody_writes_to_gets_a_graph_of_all_its_rows() {
     let (recall, completeness, plans) = measure(&subject, &clusters, &mut random, None);
     assert!(recall >= 0.99 && completeness == 1.0, "recall {recall}");
     assert!(plans.contains(&Plan::Graph));
+    // Ten thousand matches are found whole, however many more rows there are.
+    let filter = filter(&json!({"tenth": {"$lt": 4}}));
+    let (recall, completeness, plans) = measure(&subject, &clusters, &mut random, Some(&filter));
+    assert!(recall >= 0.999 && completeness == 1.0, "four tenths: recall {recall}");
+    assert!(!plans.contains(&Plan::Graph));
     // Few rows more are not worth another one.
     subject.put((0..500).map(|number| clusters.row(&mut random, number)).collect());
     subject.environment.advance(subject.options.settle_after);
