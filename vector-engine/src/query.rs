@@ -111,6 +111,8 @@ pub struct SegmentWork {
 
 /// Results up to which a query may be light.
 const LIGHT_TOP_MAX: usize = 100;
+/// Segments up to which walking all of them is light: some 100 us each.
+const LIGHT_SEGMENTS_MAX: usize = 4;
 /// Components of growing rows up to which comparing all of them is light: some 50 us.
 const LIGHT_COMPONENTS_MAX: usize = 1 << 18;
 
@@ -126,6 +128,7 @@ pub(crate) fn is_light(state: &State, settings: &IndexSettings, query: &Query) -
         && query.top <= LIGHT_TOP_MAX
         && state.growing_rows() * settings.dimension <= LIGHT_COMPONENTS_MAX
         && state.frozen.is_empty()
+        && state.sealed.len() <= LIGHT_SEGMENTS_MAX
         && state.members().all(is_walked)
 }
 
