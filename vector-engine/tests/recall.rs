@@ -1,5 +1,6 @@
-//! How much of what is nearest is found: on clustered sets, with every kind of filter, in growing,
-//! small and large segments, after updates and deletes of half the rows, after a restart.
+//! How much of what is nearest is found: on clustered sets and on embeddings of real text, with every
+//! kind of filter, in growing, small and large segments, after updates and deletes of half the rows,
+//! after a restart.
 
 use futures::executor::block_on;
 use serde_json::{Value, json};
@@ -13,6 +14,87 @@ use crate::subject::{Subject, settings};
 const ROWS: usize = 6000;
 const TOP: usize = 10;
 const QUERIES: usize = 30;
+
+/// What an index is filled with and asked.
+trait Set {
+    fn dimension(&self) -> usize;
+    /// Rows to begin with.
+    fn rows(&self) -> usize;
+    /// A row as it is put first.
+    fn row(&self, random: &mut SeededRandom, number: usize) -> NewRow;
+    /// A row that is written anew.
+    fn changed(&self, random: &mut SeededRandom, number: usize) -> NewRow;
+    fn query(&self, random: &mut SeededRandom) -> Vec<f32>;
+    /// Filters that most queries' neighbours do not match, and their names.
+    fn elsewhere(&self) -> Vec<(Value, &'static str)>;
+}
+
+/// What filters ask for beside the group of a row.
+fn numbered(key: usize, group: usize, vector: Vec<f32>) -> NewRow {
+    let document = json!({
+        "cluster": group,
+        "tenth": key % 10,
+        "hundredth": key % 100,
+        "thousandth": key % 1000,
+    });
+    NewRow { key: format!("row {key}"), vector, metadata: metadata(&document) }
+}
+
+/// Embeddings of real text: a fixed sample, see `fixtures/text384.py`.
+struct Text {
+    dimension: usize,
+    sections: &'static [u8],
+    rows: &'static [u8],
+    queries: &'static [u8],
+}
+
+impl Text {
+    fn new() -> Self {
+        let bytes = include_bytes!("fixtures/text384.bin").as_slice();
+        let number =
+            |at: usize| u32::from_le_bytes(bytes[4 * at..4 * at + 4].try_into().unwrap()) as usize;
+        let (rows, queries, dimension) = (number(0), number(1), number(2));
+        let (sections, vectors) = bytes[12..].split_at(rows);
+        let (rows, queries_there) = vectors.split_at(rows * dimension);
+        assert_eq!(queries_there.len(), queries * dimension);
+        Self { dimension, sections, rows, queries: queries_there }
+    }
+
+    fn vector(&self, of: &[u8], number: usize) -> Vec<f32> {
+        let bytes = &of[number * self.dimension..(number + 1) * self.dimension];
+        bytes.iter().map(|byte| f32::from(byte.cast_signed())).collect()
+    }
+}
+
+impl Set for Text {
+    fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    fn rows(&self) -> usize {
+        self.sections.len()
+    }
+
+    fn row(&self, _: &mut SeededRandom, number: usize) -> NewRow {
+        numbered(number, self.sections[number].into(), self.vector(self.rows, number))
+    }
+
+    fn changed(&self, random: &mut SeededRandom, number: usize) -> NewRow {
+        let other = random.position(self.rows());
+        numbered(number, self.sections[other].into(), self.vector(self.rows, other))
+    }
+
+    fn query(&self, random: &mut SeededRandom) -> Vec<f32> {
+        self.vector(self.queries, random.position(self.queries.len() / self.dimension))
+    }
+
+    fn elsewhere(&self) -> Vec<(Value, &'static str)> {
+        vec![
+            (json!({"cluster": 28}), "a section of hundreds"),
+            (json!({"cluster": {"$lt": 5}}), "a few sections"),
+        ]
+    }
+}
 
 /// Vectors in clusters of unlike sizes on a few directions, as embeddings are.
 struct Clusters {
@@ -32,17 +114,35 @@ impl Clusters {
         let vector = centre.iter().map(|mean| mean + 0.6 * normal(random)).collect();
         (cluster, vector)
     }
+}
+
+impl Set for Clusters {
+    fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    fn rows(&self) -> usize {
+        ROWS
+    }
 
     fn row(&self, random: &mut SeededRandom, number: usize) -> NewRow {
         let (cluster, vector) = self.draw(random);
-        assert_eq!(vector.len(), self.dimension);
-        let document = json!({
-            "cluster": cluster,
-            "tenth": number % 10,
-            "hundredth": number % 100,
-            "thousandth": number % 1000,
-        });
-        NewRow { key: format!("row {number}"), vector, metadata: metadata(&document) }
+        numbered(number, cluster, vector)
+    }
+
+    fn changed(&self, random: &mut SeededRandom, number: usize) -> NewRow {
+        self.row(random, number)
+    }
+
+    fn query(&self, random: &mut SeededRandom) -> Vec<f32> {
+        self.draw(random).1
+    }
+
+    fn elsewhere(&self) -> Vec<(Value, &'static str)> {
+        vec![
+            (json!({"cluster": 30}), "a cluster, mostly another than the query's"),
+            (json!({"cluster": {"$lt": 3}}), "a few clusters"),
+        ]
     }
 }
 
@@ -56,13 +156,13 @@ fn normal(random: &mut SeededRandom) -> f32 {
 /// Recall at 10 and the share of full answers over some queries.
 fn measure(
     subject: &Subject,
-    clusters: &Clusters,
+    set: &dyn Set,
     random: &mut SeededRandom,
     filter: Option<&Filter>,
 ) -> (f64, f64, Vec<Plan>) {
     let (mut found, mut wanted, mut returned, mut plans) = (0, 0, 0, Vec::new());
     for _ in 0..QUERIES {
-        let (_, vector) = clusters.draw(random);
+        let vector = set.query(random);
         let expected = subject.reference.nearest(subject.settings.metric, &vector, filter);
         let top = TOP.min(expected.len());
         let query = Query {
@@ -92,45 +192,50 @@ fn filters() -> Vec<(Value, &'static str)> {
         (json!({"tenth": {"$gte": 1}}), "nine tenths"),
         (json!({"hundredth": 7}), "a hundredth"),
         (json!({"thousandth": 11}), "a thousandth"),
-        (json!({"cluster": 30}), "a cluster, mostly another than the query's"),
-        (json!({"cluster": {"$lt": 3}}), "a few clusters"),
     ]
 }
 
-fn check(subject: &Subject, clusters: &Clusters, what: &str, plan: Plan) {
+fn check(subject: &Subject, set: &dyn Set, what: &str, plan: Plan) {
     let mut random = SeededRandom::new(99);
-    let (recall, completeness, plans) = measure(subject, clusters, &mut random, None);
+    let (recall, completeness, plans) = measure(subject, set, &mut random, None);
     assert!(recall >= 0.99 && completeness == 1.0, "{what}: recall {recall}");
     assert!(plans.contains(&plan), "{what}: {plans:?} without {plan:?}");
-    for (document, name) in filters() {
+    for (document, name) in filters().into_iter().chain(set.elsewhere()) {
         let filter = filter(&document);
-        let (recall, completeness, plans) = measure(subject, clusters, &mut random, Some(&filter));
+        let (recall, completeness, plans) = measure(subject, set, &mut random, Some(&filter));
         assert!(recall >= 0.999 && completeness == 1.0, "{what}, {name}: recall {recall}");
         assert!(!plans.contains(&Plan::Graph), "{what}, {name}: so few are looked at one by one");
     }
 }
 
 fn filled(dimension: usize, metric: Metric, options: EngineOptions) -> (Subject, Clusters) {
-    let mut random = SeededRandom::new(dimension as u64);
-    let clusters = Clusters::new(&mut random, dimension);
-    let mut subject = Subject::new(5, settings(dimension, metric), options);
+    let clusters = Clusters::new(&mut SeededRandom::new(dimension as u64), dimension);
+    (filled_with(&clusters, metric, options), clusters)
+}
+
+fn filled_with(set: &dyn Set, metric: Metric, options: EngineOptions) -> Subject {
+    let mut random = SeededRandom::new(set.dimension() as u64 + 1);
+    let mut subject = Subject::new(5, settings(set.dimension(), metric), options);
     subject.media.set_capacity(512 << 20);
-    let numbers: Vec<usize> = (0..ROWS).collect();
+    let numbers: Vec<usize> = (0..set.rows()).collect();
     for batch in numbers.chunks(600) {
-        subject.put(batch.iter().map(|number| clusters.row(&mut random, *number)).collect());
+        let rows: Vec<_> = batch.iter().map(|number| set.row(&mut random, *number)).collect();
+        assert!(rows.iter().all(|row| row.vector.len() == set.dimension()));
+        subject.put(rows);
     }
-    (subject, clusters)
+    subject
 }
 
 /// Half of the rows change: a quarter is written anew, a quarter goes.
-fn churn(subject: &mut Subject, clusters: &Clusters) {
+fn churn(subject: &mut Subject, set: &dyn Set) {
     let mut random = SeededRandom::new(4);
     let anew: Vec<NewRow> =
-        (0..ROWS).step_by(4).map(|number| clusters.row(&mut random, number)).collect();
+        (0..set.rows()).step_by(4).map(|number| set.changed(&mut random, number)).collect();
     for batch in anew.chunks(500) {
         subject.put(batch.to_vec());
     }
-    let gone: Vec<String> = (1..ROWS).step_by(4).map(|number| format!("row {number}")).collect();
+    let gone: Vec<String> =
+        (1..set.rows()).step_by(4).map(|number| format!("row {number}")).collect();
     for batch in gone.chunks(500) {
         subject.delete(batch.to_vec());
     }
@@ -172,6 +277,27 @@ fn large_sealed_segments_are_found_along_their_graph() {
     subject.index.maintain().unwrap();
     subject.restart();
     check(&subject, &clusters, "large, half of it changed, restarted", Plan::Graph);
+}
+
+#[test]
+fn real_text_is_found_in_growing_small_and_large_segments() {
+    let text = Text::new();
+    let mut subject = filled_with(&text, Metric::Cosine, background_off());
+    check(&subject, &text, "text, growing", Plan::Codes);
+    subject.index.seal().unwrap();
+    check(&subject, &text, "text, small", Plan::Codes);
+    churn(&mut subject, &text);
+    subject.restart();
+    check(&subject, &text, "text, small, half of it changed, restarted", Plan::Codes);
+
+    let options = EngineOptions { graph_rows_min: 2000, ..background_off() };
+    let mut subject = filled_with(&text, Metric::Cosine, options);
+    subject.index.seal().unwrap();
+    check(&subject, &text, "text, large", Plan::Graph);
+    churn(&mut subject, &text);
+    subject.index.maintain().unwrap();
+    subject.restart();
+    check(&subject, &text, "text, large, half of it changed, restarted", Plan::Graph);
 }
 
 #[test]
