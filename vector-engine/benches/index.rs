@@ -1,4 +1,5 @@
-//! One index on a data set of `.npy` files: ingest, seal, recall and time of queries.
+//! One index on a data set of `.npy` files: ingest, seal, half of the rows changed, restart; recall and
+//! time of queries in each state.
 //!
 //! `cargo run --release -p vector-engine --example index -- DIRECTORY NAME METRIC [GRAPH_ROWS [ROUNDS]]`
 //! reads `DIRECTORY/NAME.{base,query,gt}.npy` and, where they are, `NAME.{sel10,sel1,corr}.npy` with
@@ -17,12 +18,15 @@ use storage_engine::media::{FileMedia, FileMediaOptions, Media};
 use storage_engine::{
     Batch, Engine, Environment, Operation, Options, PlainMasterKey, SystemEnvironment,
 };
+use vector_engine::kernel::Probe;
 use vector_engine::*;
 
 type Anything = Box<dyn std::error::Error>;
 
 const BATCH_ROWS: usize = 500;
 const TOP: usize = 10;
+/// Queries whose neighbours are looked for row by row once rows have changed.
+const CHANGED_QUERIES: usize = 200;
 /// What the server takes by default on a machine of 24 GiB.
 const CACHE_BYTES: usize = 3 << 30;
 
@@ -31,6 +35,25 @@ struct Mask {
     name: &'static str,
     rows: Array,
     truth: Array,
+}
+
+impl Mask {
+    fn wanted(&self) -> i64 {
+        if self.name == "sel10" { 3 } else { 7 }
+    }
+
+    fn filter(&self) -> Result<Filter, Anything> {
+        Ok(Filter::parse(&json!({self.name: self.wanted()}), &FilterLimits::default())?)
+    }
+}
+
+/// The nearest rows of each query, as keys.
+fn nearest_of(truth: &Array) -> Vec<Vec<String>> {
+    let of_query = |query| {
+        let nearest = truth.whole(query).into_iter().take(TOP).filter(|row| *row >= 0);
+        nearest.map(|row| row.to_string()).collect()
+    };
+    (0..truth.rows()).map(of_query).collect()
 }
 
 struct Set {
@@ -65,28 +88,70 @@ impl Set {
     }
 
     async fn query_all(&self, index: &Index, state: &str) -> Result<(), Anything> {
-        self.query(index, &self.truth, None, state).await?;
+        self.query(index, &nearest_of(&self.truth), None, state).await?;
         for mask in &self.masks {
-            let value = if mask.name == "sel10" { 3 } else { 7 };
-            let filter = Filter::parse(&json!({mask.name: value}), &FilterLimits::default())?;
             let what = format!("{state}, {}", mask.name);
-            self.query(index, &mask.truth, Some(filter), &what).await?;
+            self.query(index, &nearest_of(&mask.truth), Some(mask.filter()?), &what).await?;
         }
         Ok(())
+    }
+
+    /// Of every four rows, the first gets the vector of a second, and the seconds go.
+    async fn change(&self, index: &Index) -> Result<Vec<Option<usize>>, Anything> {
+        let fours = self.base.rows() / 4;
+        let mut vector_of: Vec<Option<usize>> = (0..self.base.rows()).map(Some).collect();
+        for start in (0..fours).step_by(BATCH_ROWS) {
+            let some = start..(start + BATCH_ROWS).min(fours);
+            let mut changed = Vec::with_capacity(some.len());
+            for four in some.clone() {
+                let other = (four * 7919 + 1) % fours * 4 + 1;
+                vector_of[four * 4] = Some(other);
+                changed.push(NewRow { vector: self.base.floats(other), ..self.row(four * 4)? });
+            }
+            index.put(changed).await?;
+            let gone: Vec<usize> = some.map(|four| four * 4 + 1).collect();
+            gone.iter().for_each(|key| vector_of[*key] = None);
+            index.delete(gone.iter().map(usize::to_string).collect()).await?;
+        }
+        Ok(vector_of)
+    }
+
+    /// The nearest by looking at each, for as many queries as [`CHANGED_QUERIES`].
+    fn exact(
+        &self,
+        metric: Metric,
+        vector_of: &[Option<usize>],
+        mask: Option<&Mask>,
+    ) -> Vec<Vec<String>> {
+        let matches = |key: usize| mask.is_none_or(|mask| mask.rows.whole(key)[0] == mask.wanted());
+        let living = vector_of.iter().enumerate().filter_map(|(key, row)| Some((key, (*row)?)));
+        let rows: Vec<(usize, Vec<f32>)> = living
+            .filter(|(key, _)| matches(*key))
+            .map(|(key, row)| (key, self.base.floats(row)))
+            .collect();
+        let queries = 0..self.queries.rows().min(CHANGED_QUERIES);
+        let nearest = queries.map(|query| {
+            let probe = Probe::new(metric, &self.queries.floats(query));
+            let mut distances: Vec<(f32, usize)> =
+                rows.iter().map(|(key, vector)| (probe.distance(vector), *key)).collect();
+            distances.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+            distances.iter().take(TOP).map(|(_, key)| key.to_string()).collect()
+        });
+        nearest.collect()
     }
 
     async fn query(
         &self,
         index: &Index,
-        truth: &Array,
+        truth: &[Vec<String>],
         filter: Option<Filter>,
         what: &str,
     ) -> Result<(), Anything> {
-        let count = self.queries.rows().min(truth.rows()).min(1000);
+        let count = self.queries.rows().min(truth.len()).min(1000);
         let (mut times, mut found, mut wanted) = (Vec::with_capacity(count), 0, 0);
         let mut last = None;
         let before = processor_time();
-        for number in 0..count {
+        for (number, nearest) in truth.iter().enumerate().take(count) {
             let query = Query {
                 vector: Some(self.queries.floats(number)),
                 top: TOP,
@@ -97,8 +162,6 @@ impl Set {
             let at = Instant::now();
             let answer = index.query(query).await?;
             times.push(at.elapsed());
-            let nearest = truth.whole(number).into_iter().take(TOP).filter(|row| *row >= 0);
-            let nearest: Vec<String> = nearest.map(|row| row.to_string()).collect();
             wanted += nearest.len();
             found += answer.hits.iter().filter(|hit| nearest.contains(&hit.key)).count();
             last = answer.explain;
@@ -160,7 +223,7 @@ async fn main() -> Result<(), Anything> {
         background: false,
         ..EngineOptions::default()
     };
-    let vectors = VectorEngine::new(engine.clone(), environment, options)?;
+    let vectors = VectorEngine::new(engine.clone(), Arc::clone(&environment), options.clone())?;
     let dimension = set.base.width;
     let settings =
         IndexSettings { dimension, metric, non_filterable: Vec::new(), text: Vec::new() };
@@ -195,7 +258,29 @@ async fn main() -> Result<(), Anything> {
     let stats = index.stats();
     let each = |bytes: u64| bytes as f64 / stats.rows as f64;
     println!("{:.1} bytes of memory a row", each(stats.memory_bytes));
-    println!("{:.1} bytes on the device a row", each(stats.device_bytes));
+    println!("{:.1} bytes on the device a row\n", each(stats.device_bytes));
+    let vector_of = set.change(&index).await?;
+    let mut asked = vec![(String::new(), None, set.exact(metric, &vector_of, None))];
+    for mask in &set.masks {
+        let nearest = set.exact(metric, &vector_of, Some(mask));
+        asked.push((format!(", {}", mask.name), Some(mask.filter()?), nearest));
+    }
+    let changed = async |index: &Index, state: &str| -> Result<(), Anything> {
+        for (name, filter, nearest) in &asked {
+            let what = format!("half of it changed, {state}{name}");
+            set.query(index, nearest, filter.clone(), &what).await?;
+        }
+        Ok(())
+    };
+    changed(&index, "growing over sealed").await?;
+    index.seal()?;
+    changed(&index, "sealed").await?;
+    index.maintain()?;
+    changed(&index, "merged").await?;
+    drop(index);
+    vectors.close().await;
+    let vectors = VectorEngine::new(engine.clone(), environment, options)?;
+    changed(&vectors.index(space, &settings).await?, "opened again").await?;
     vectors.close().await;
     engine.close().await?;
     std::fs::remove_dir_all(&folder)?;
