@@ -11,8 +11,8 @@ use super::{CodeBits, Codebook, FACTORS_BYTES, direction_factor, rounding};
 use crate::Metric;
 use crate::kernel::{Codes, PART_BYTES, PLANES, Part};
 
-/// Spreads by which an estimate is taken to be off at most: one in a thousand is further off.
-const SPREADS: f32 = 3.0;
+/// Spreads by which an estimate is taken to be off at most: hardly one in ten thousand is further off.
+pub(super) const SPREADS: f32 = 4.0;
 
 /// The part of a query's square that is at least taken to be across a row's direction: an estimate
 /// is not sharp enough to tell less.
@@ -200,7 +200,7 @@ impl Codebook {
         factors.spread * query.reach * across.sqrt()
     }
 
-    /// What the distance is at least, but for one row in a thousand, by its estimate; by it a rerank can
+    /// What the distance is at least, but for one row in ten thousand, by its estimate; by it a rerank can
     /// end early.
     pub fn lower_bound(&self, query: &CodeQuery, code: &[u8], estimate: f32) -> f32 {
         let spread = Factors::read(code).map_or(0.0, |factors| factors.spread * query.reach);

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::estimate::SPREADS;
 use super::{CodeBits, Codebook, DIMENSION_MAX, HEADER_BYTES, Rotation, rounding};
 use crate::kernel::{Kernel, Probe};
 use crate::{Error, Metric};
@@ -131,7 +132,8 @@ fn over_rotations_the_estimate_is_right_in_the_mean() {
                 let off = f64::from(estimate) - exact;
                 sum += off;
                 square += off * off;
-                spread += f64::from(estimate - codebook.lower_bound(&query, &code, estimate)) / 3.0;
+                spread += f64::from(estimate - codebook.lower_bound(&query, &code, estimate))
+                    / f64::from(SPREADS);
             }
             let count = ROTATIONS as f64;
             let (mean, root) = (sum / count, (square / count).sqrt());
