@@ -9,6 +9,8 @@ pub const RECORDS_MAX: usize = 100_000;
 pub const RECORD_BYTES_MAX: usize = storage_engine::limits::META_BYTES_MAX;
 /// Bytes of all records together, because all of them are in memory.
 pub const TABLE_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Records that a walk over all of a kind copies at a time, so that it holds no lock in between.
+pub(super) const PAGE_RECORDS: usize = 1000;
 /// Bytes of a row that goes into the view. Above it sled writes a file of its own that it never
 /// syncs; such a record is read from the engine at open.
 pub(super) const ROW_BYTES_MAX: usize = 8 * 1024;

@@ -28,6 +28,7 @@ use storage_engine::{
     Remove, Result, Test, Value, Which,
 };
 
+use limits::PAGE_RECORDS;
 pub use limits::{RECORD_BYTES_MAX, RECORDS_MAX, TABLE_BYTES_MAX};
 use row::Row;
 use table::Table;
@@ -155,6 +156,17 @@ impl Catalog {
     /// Records of a kind after `after` in name order, at most `limit`.
     pub fn list(&self, kind: Kind, after: Option<&str>, limit: usize) -> Vec<CatalogRecord> {
         self.inner.table.read().after(kind, after).take(limit).cloned().collect()
+    }
+
+    /// All records of a kind in name order, page by page: what changes meanwhile may show or not.
+    pub fn all(&self, kind: Kind) -> impl Iterator<Item = CatalogRecord> {
+        let mut after = None;
+        let pages = std::iter::from_fn(move || {
+            let page = self.list(kind, after.as_deref(), PAGE_RECORDS);
+            after = Some(page.last()?.name.clone());
+            Some(page)
+        });
+        pages.flatten()
     }
 
     /// How many records of a kind have names that begin with `prefix`, counted up to `most`.

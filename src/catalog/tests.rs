@@ -277,6 +277,10 @@ async fn many_records_come_back_page_by_page() {
     let page = store.catalog.list(Kind::Bucket, Some("bucket-00999"), 2);
     let names: Vec<String> = page.into_iter().map(|record| record.name).collect();
     assert_eq!(names, ["bucket-01000", "bucket-01001"]);
+    // A walk over all goes on from page to page.
+    let all: Vec<String> = store.catalog.all(Kind::Bucket).map(|record| record.name).collect();
+    assert!(all.len() > 2 * super::limits::PAGE_RECORDS && all.is_sorted_by(|a, b| a < b));
+    assert_eq!(all.len(), store.catalog.list(Kind::Bucket, None, usize::MAX).len());
 }
 
 /// What can be wrong with a view.

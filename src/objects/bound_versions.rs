@@ -14,9 +14,6 @@ use super::meta::ObjectMeta;
 use super::version_id::VersionId;
 use crate::catalog::{Catalog, CatalogRecord, Kind};
 
-/// Records asked of the catalog at once.
-const CATALOG_PAGE: usize = 1000;
-
 /// A version whose label says that it is bound to a vector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoundVersion {
@@ -46,21 +43,16 @@ pub fn for_each_bound(
     mut each: impl FnMut(BoundVersion) -> Result<()>,
 ) -> Result<Vec<String>> {
     let mut unread = Vec::new();
-    let mut after = None;
-    loop {
-        let page = catalog.list(Kind::Bucket, after.as_deref(), CATALOG_PAGE);
-        let Some(last) = page.last() else { return Ok(unread) };
-        after = Some(last.name.clone());
-        for CatalogRecord { name, bytes, .. } in page {
-            match serde_json::from_slice(&bytes) {
-                Ok(record) => match for_each_of(engine, &record, &mut each) {
-                    Err(Error::NotFound(Missing::Space(_))) => unread.push(name),
-                    done => done?,
-                },
-                Err(_) => unread.push(name),
-            }
+    for CatalogRecord { name, bytes, .. } in catalog.all(Kind::Bucket) {
+        match serde_json::from_slice(&bytes) {
+            Ok(record) => match for_each_of(engine, &record, &mut each) {
+                Err(Error::NotFound(Missing::Space(_))) => unread.push(name),
+                done => done?,
+            },
+            Err(_) => unread.push(name),
         }
     }
+    Ok(unread)
 }
 
 fn for_each_of(

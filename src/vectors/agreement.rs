@@ -14,7 +14,6 @@ use futures::executor::block_on;
 use storage_engine::{Engine, Environment, Result};
 use vector_engine::{EngineOptions, Error as VectorError, Index, Owner, VectorEngine};
 
-use super::limits::CATALOG_PAGE;
 use super::record::{IndexRecord, Record};
 use crate::catalog::{Catalog, Kind};
 use crate::objects::{Binding, BoundVersion, for_each_bound};
@@ -145,34 +144,30 @@ impl Comparison<'_> {
     /// Finds the indexes, and how many rows of all of them have an owner.
     fn count_rows(&mut self) -> Result<u64> {
         let mut all = 0;
-        let mut after = None;
-        loop {
-            let page = self.catalog.list(Kind::VectorIndex, after.as_deref(), CATALOG_PAGE);
-            let Some(last) = page.last() else { return Ok(all) };
-            after = Some(last.name.clone());
-            for read in page {
-                // One that cannot be read was found already.
-                let Ok(record) = IndexRecord::decode(&read.name, &read.bytes) else { continue };
-                let counted = open(&self.vectors, &record).map(|index| index.owned_rows());
-                self.vectors.forget(record.space());
-                let rows = match self.readable(&read.name, counted)? {
-                    None => Rows::Unknown,
-                    Some(0) => Rows::None,
-                    Some(count) => {
-                        all += count;
-                        if !record.bound {
-                            let name = &read.name;
-                            self.findings.found(format!(
-                                "vector index {name}: its record does not say that vectors of it \
-                                 belong to objects"
-                            ));
-                        }
-                        Rows::Some
+        let catalog = self.catalog;
+        for read in catalog.all(Kind::VectorIndex) {
+            // One that cannot be read was found already.
+            let Ok(record) = IndexRecord::decode(&read.name, &read.bytes) else { continue };
+            let counted = open(&self.vectors, &record).map(|index| index.owned_rows());
+            self.vectors.forget(record.space());
+            let rows = match self.readable(&read.name, counted)? {
+                None => Rows::Unknown,
+                Some(0) => Rows::None,
+                Some(count) => {
+                    all += count;
+                    if !record.bound {
+                        let name = &read.name;
+                        self.findings.found(format!(
+                            "vector index {name}: its record does not say that vectors of it \
+                             belong to objects"
+                        ));
                     }
-                };
-                self.indexes.insert(read.name, Known { record, rows });
-            }
+                    Rows::Some
+                }
+            };
+            self.indexes.insert(read.name, Known { record, rows });
         }
+        Ok(all)
     }
 
     /// Keeps damage of an index as a finding; anything else ends the check.

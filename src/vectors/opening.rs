@@ -9,27 +9,18 @@ use super::record::{IndexRecord, Record as _};
 use super::service::Service;
 use crate::catalog::{Catalog, Kind};
 
-/// Records looked at together.
-const CATALOG_PAGE: usize = 100;
-
 impl Service {
     /// Opens indexes until those that are open take `memory_bytes`. One that cannot be opened is
     /// logged and left: it says so again to who asks for it.
     pub async fn open_indexes(&self, catalog: &Catalog, memory_bytes: u64) {
-        let mut after: Option<String> = None;
-        loop {
-            let page = catalog.list(Kind::VectorIndex, after.as_deref(), CATALOG_PAGE);
-            let Some(last) = page.last() else { return };
-            after = Some(last.name.clone());
-            for record in page {
-                if self.stats().indexes.memory_bytes >= memory_bytes {
-                    tracing::info!("further vector indexes are opened when they are asked for");
-                    return;
-                }
-                if let Err(error) = self.open_index(&record.name, &record.bytes).await {
-                    let why = error.message;
-                    tracing::warn!(index = record.name, why, "vector index is not opened");
-                }
+        for record in catalog.all(Kind::VectorIndex) {
+            if self.stats().indexes.memory_bytes >= memory_bytes {
+                tracing::info!("further vector indexes are opened when they are asked for");
+                return;
+            }
+            if let Err(error) = self.open_index(&record.name, &record.bytes).await {
+                let why = error.message;
+                tracing::warn!(index = record.name, why, "vector index is not opened");
             }
         }
     }

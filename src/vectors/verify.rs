@@ -3,7 +3,6 @@
 use storage_engine::{Engine, Result};
 use vector_engine::Error as VectorError;
 
-use super::limits::CATALOG_PAGE;
 use super::record::{IndexRecord, Record};
 use crate::catalog::{Catalog, CatalogRecord, Kind};
 
@@ -25,15 +24,10 @@ pub struct Verified {
 /// Verifies every vector index. Blocks until all of them were read.
 pub fn verify(engine: &Engine, catalog: &Catalog) -> Result<Verified> {
     let mut verified = Verified::default();
-    let mut after = None;
-    loop {
-        let page = catalog.list(Kind::VectorIndex, after.as_deref(), CATALOG_PAGE);
-        let Some(last) = page.last() else { return Ok(verified) };
-        after = Some(last.name.clone());
-        for record in page {
-            verified.index(engine, &record)?;
-        }
+    for record in catalog.all(Kind::VectorIndex) {
+        verified.index(engine, &record)?;
     }
+    Ok(verified)
 }
 
 impl Verified {
