@@ -296,13 +296,20 @@ fn to_settle(state: &State, dimension: usize, options: &EngineOptions) -> Option
 fn to_compact(state: &State, dimension: usize) -> Option<Vec<Member>> {
     let rows_max = merged_rows_max(dimension);
     let rows = |member: &Member| u64::from(member.living());
-    let mostly_dead =
-        state.sealed.iter().find(|member| member.dead.len() * DEAD_SHARE > u64::from(member.len()));
-    if let Some(member) = mostly_dead {
-        return Some(vec![member.clone()]);
-    }
+    let mostly_dead = |member: &&Member| member.dead.len() * DEAD_SHARE > u64::from(member.len());
     let mut sorted: Vec<&Member> = state.sealed.iter().collect();
     sorted.sort_by_key(|member| member.living());
+    // All of them at once: one by one, where writers overwrite faster, their number would only grow.
+    let mut together = 0;
+    let dying = sorted.iter().copied().filter(mostly_dead).take_while(|member| {
+        let is_first = together == 0;
+        together += rows(member);
+        is_first || together <= rows_max
+    });
+    let dying: Vec<Member> = dying.cloned().collect();
+    if !dying.is_empty() {
+        return Some(dying);
+    }
     for run in sorted.windows(MERGE_SEGMENTS) {
         let (Some(smallest), Some(largest)) = (run.first(), run.last()) else { continue };
         let together: u64 = run.iter().map(|member| rows(member)).sum();
@@ -464,6 +471,19 @@ mod tests {
             assert_eq!(seal_step(&index.inner, &Unhurried).unwrap(), Did::Something);
             assert_eq!(index.stats().sealed_segments, sealed);
         }
+    }
+
+    #[test]
+    fn segments_that_are_mostly_dead_become_one_in_one_step() {
+        let (_engine, index, _) = fresh();
+        for nth in 0..9 {
+            put(&index, [&format!("a{nth}"), &format!("b{nth}")]);
+            seal(&index.inner, &Unhurried).unwrap();
+        }
+        wait(index.delete((0..9).map(|nth| format!("a{nth}")).collect())).unwrap();
+        assert_eq!(merge_step(&index.inner, &Unhurried).unwrap(), Did::Something);
+        let stats = index.stats();
+        assert_eq!((stats.sealed_segments, stats.dead_rows, stats.rows), (1, 0, 9));
     }
 
     #[test]

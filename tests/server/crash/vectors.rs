@@ -48,7 +48,7 @@ fn acknowledged_vectors_survive_kill() {
     assert!(seals > rounds / 2, "too few segments were sealed");
     let deadline = Instant::now() + MERGE_MAX;
     while !load.has_merged() {
-        assert!(Instant::now() < deadline, "segments are not merged");
+        assert!(Instant::now() < deadline, "segments are not merged: {:?}", load.segments());
         load.go_on();
     }
     assert!(server.stop().success());

@@ -118,6 +118,11 @@ impl VectorLoad {
         self.indexes.iter().any(|index| index.segments().iter().any(|rows| *rows > growing_max))
     }
 
+    /// Rows of the sealed segments of each index.
+    pub fn segments(&self) -> Vec<Vec<u64>> {
+        self.indexes.iter().map(|index| index.segments()).collect()
+    }
+
     fn verify_index(&mut self, place: usize) -> Result<(), String> {
         let index = &self.indexes[place];
         let mut expected: BTreeMap<String, Value> = BTreeMap::new();
