@@ -347,9 +347,9 @@ where
             // What is left is to take in and give out a few bytes, at the client's pace.
             account.permit = None;
         }
-        linger::drain(&self.ledger, self.waits).await;
+        let goes_on = linger::drain(&self.ledger, self.waits).await;
         account.received_bytes = self.ledger.received();
-        if self.waits && self.owns_connection && account.received_bytes == 0 {
+        if !goes_on && self.owns_connection {
             linger::end_connection(&mut answer);
         }
         answer

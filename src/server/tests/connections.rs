@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 
 use super::{Answer, Echo, Plan, TestServer};
 use crate::server::Settings;
+use crate::server::limits::LINGER_BYTES_MAX;
 
 #[tokio::test]
 async fn a_connection_serves_one_request_after_another() {
@@ -71,6 +72,23 @@ async fn a_client_that_sends_on_gets_to_read_why_it_was_refused() {
         // And the connection goes on.
         stream.write_all(&Plan::put(b"hello").bytes()).await.unwrap();
         assert_eq!(Answer::read(&mut stream, false).await.code(), "PutObject");
+    }
+}
+
+/// A client's buffers may take all of a body, so that nothing else tells it.
+#[tokio::test]
+async fn a_client_is_told_that_the_rest_of_its_body_ends_the_connection() {
+    let server = TestServer::start().await;
+    for body_bytes in [LINGER_BYTES_MAX as usize + 1, 100 << 20] {
+        let head = Plan::new("PUT", "/bucket/key")
+            .header("content-length", body_bytes.to_string())
+            .unsigned("x-amz-acl", "private");
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(&head.bytes()).await.unwrap();
+        stream.write_all(&vec![b'x'; LINGER_BYTES_MAX as usize + 1]).await.unwrap();
+        let answer = Answer::read(&mut stream, false).await;
+        assert_eq!(answer.status, 403);
+        assert_eq!(answer.headers["connection"], "close");
     }
 }
 
