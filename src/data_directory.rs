@@ -13,6 +13,9 @@ use crate::config::{ConfigError, Place};
 /// Only the owner may look into a store.
 const MODE: u32 = 0o700;
 
+/// Each finds what was made since the one before; opening a store makes a few files.
+const REMOVE_ATTEMPTS_MAX: u32 = 100;
+
 /// A directory that can be written.
 #[derive(Debug)]
 pub struct DataDirectory {
@@ -64,8 +67,18 @@ impl Drop for DataDirectory {
 /// Removes a temporary store. Nothing can be done when that fails: the system's own cleaning of
 /// temporary files gets it.
 pub fn remove_ephemeral(path: &Path) {
-    if let Err(error) = std::fs::remove_dir_all(path) {
-        tracing::warn!(path = %path.display(), %error, "temporary store was not removed");
+    for attempt in 1.. {
+        match std::fs::remove_dir_all(path) {
+            // A store that is just being opened makes files in it.
+            Err(error)
+                if error.kind() == io::ErrorKind::DirectoryNotEmpty
+                    && attempt < REMOVE_ATTEMPTS_MAX => {}
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "temporary store was not removed");
+                return;
+            }
+            Ok(()) => return,
+        }
     }
 }
 

@@ -145,15 +145,28 @@ async fn serve(
     let signals = Signals::listen().map_err(ServeError::System)?;
     // Opening may take long and looks at no signal. It may be cut: recovery begins anew.
     let cut = Signals::listen().map_err(ServeError::System)?.abort_on_next(directory);
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|error| ServeError::Listen(config.listen, error))?;
-    let (store, identities) = Store::open(config, given, directory).await?;
+    let opened = open(config, given, directory).await;
+    // A cut that has begun takes away the directory, which is then no failure of opening: here the
+    // process waits for its end.
     cut.abort();
+    let _ = cut.await;
+    let (listener, store, identities) = opened?;
     let served = answer(config, &store, identities, listener, signals, directory).await;
     let closed = store.close(directory).await;
     tracing::info!("stopped");
     served.and(closed)
+}
+
+async fn open(
+    config: &Config,
+    given: Option<RootCredentials>,
+    directory: &DataDirectory,
+) -> Result<(TcpListener, Store, Identities), ServeError> {
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| ServeError::Listen(config.listen, error))?;
+    let (store, identities) = Store::open(config, given, directory).await?;
+    Ok((listener, store, identities))
 }
 
 /// The opened store with its keys.

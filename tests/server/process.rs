@@ -1,7 +1,9 @@
 //! The process: how it starts, what it refuses, how it stops, and what it tells an operator.
 
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use crate::support::client::Client;
@@ -105,46 +107,61 @@ fn a_second_signal_ends_a_slow_drain() {
 }
 
 #[test]
-fn a_signal_ends_a_start_that_takes_long() {
+fn a_signal_ends_a_start_at_any_moment() {
     let setup = Setup::new();
     // Opening waits in this pipe until somebody writes to it, and nobody does.
     let pipe = setup.home().join("users-pipe");
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
-    let address = free_address().to_string();
-    let words = ["serve", "--ephemeral", "--listen", &address, "--users", pipe.to_str().unwrap()];
+    let words =
+        ["serve", "--ephemeral", "--listen", "127.0.0.1:0", "--users", pipe.to_str().unwrap()];
     let scratch = setup.home().join("scratch");
     std::fs::create_dir(&scratch).unwrap();
-    let mut child = setup.command(&words).env("TMPDIR", &scratch).spawn().unwrap();
+    for after_ms in [0, 0, 0, 0, 1, 1, 2, 3, 5, 10, 30, 100] {
+        let log = File::create(setup.home().join("log")).unwrap();
+        let mut command = setup.command(&words);
+        command.env("TMPDIR", &scratch).stderr(log.try_clone().unwrap()).stdout(log);
+        let status = ended_by_signal(command, &scratch, Duration::from_millis(after_ms));
+        let log = std::fs::read_to_string(setup.home().join("log")).unwrap();
+        assert_eq!(status.code(), Some(130), "after {after_ms} ms: {log}");
+        let left = std::fs::read_dir(&scratch).unwrap().count();
+        assert_eq!(left, 0, "after {after_ms} ms the store was left behind: {log}");
+    }
+}
+
+/// How `command` ends on SIGTERM, sent so long after it began to open a store in `scratch`.
+fn ended_by_signal(mut command: Command, scratch: &Path, after: Duration) -> ExitStatus {
+    let mut child = command.spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     let is_open = |store: std::fs::DirEntry| store.path().join("LOCK").exists();
-    while !std::fs::read_dir(&scratch).unwrap().flatten().any(is_open) {
-        assert!(Instant::now() < deadline, "the start does not get to its device");
-        std::thread::sleep(Duration::from_millis(10));
+    while !std::fs::read_dir(scratch).unwrap().flatten().any(is_open) {
+        if Instant::now() > deadline || child.try_wait().unwrap().is_some() {
+            child.kill().unwrap();
+            panic!("the start does not get to its device");
+        }
+        std::thread::sleep(Duration::from_micros(100));
     }
+    std::thread::sleep(after);
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let ended = Instant::now() + Duration::from_secs(20);
-    let status = loop {
+    loop {
         if let Some(status) = child.try_wait().unwrap() {
-            break status;
+            return status;
         }
         if Instant::now() > ended {
             child.kill().unwrap();
             panic!("the signal was not heard");
         }
         std::thread::sleep(Duration::from_millis(10));
-    };
-    assert_eq!(status.code(), Some(130));
-    assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 0, "the store was left behind");
+    }
 }
 
 #[test]
 fn a_data_directory_has_one_owner() {
     let server = Setup::new().start();
     let data = server.data();
-    let address = free_address().to_string();
-    let arguments = ["serve", "--listen", &address, "--data", data.to_str().unwrap()];
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
     let output = server.setup().refusal(&arguments);
     assert!(!output.status.success());
     let text = words(&output);
