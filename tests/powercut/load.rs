@@ -1,17 +1,29 @@
 //! Clients that write until the power goes, and remember what they were told.
 //!
 //! Each worker owns its keys, so it knows what has to be there: what was acknowledged last, or what a
-//! request without an answer may have made of it.
+//! request without an answer may have made of it. Objects of one bucket come with a vector or without
+//! one; the vector is there exactly while its object is.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
+use crate::support::client::Client;
+use crate::support::digest::base64;
 use crate::support::fixture::Random;
+use crate::support::vectors::{index_with, ok, pages};
 use crate::support::{Bucket, Content, Response, Server};
 
 /// Keys of each worker.
 const KEYS: usize = 12;
+/// And those where vectors are bound.
+const BOUND_KEYS: usize = 4;
+/// In the names of those.
+const BOUND: &str = "bound";
+const VECTOR_BUCKET: &str = "power-bound";
+const INDEX: &str = "index";
 const SMALL_BYTES_MAX: usize = 9_000;
 /// Around the length up to which values live in the journal.
 const MIDDLE_BYTES: std::ops::Range<usize> = 60_000..70_000;
@@ -45,26 +57,57 @@ struct Object {
     doubt: Option<Option<Content>>,
 }
 
+/// The vector that `content` comes with in the bucket of bound vectors.
+fn vector_of(content: &Content) -> Option<[f32; 2]> {
+    let number = content.seed % 1_000_000;
+    (!number.is_multiple_of(3)).then_some([number as f32, content.len as f32])
+}
+
 /// The buckets of a run.
 #[derive(Debug, Clone)]
 pub struct Buckets {
     plain: Bucket,
     versioned: Bucket,
+    /// Where objects may have vectors, and the index that has those.
+    bound: Bucket,
+    index_arn: String,
 }
 
 impl Buckets {
     /// Makes them.
     pub fn create(server: &Server) -> Self {
         let client = server.client();
+        ok(&client, "CreateVectorBucket", &json!({ "vectorBucketName": VECTOR_BUCKET }));
         Self {
             plain: Bucket::create(&client, "power"),
             versioned: Bucket::create_versioned(&client, "power-versions"),
+            bound: Bucket::create(&client, "power-bound"),
+            index_arn: index_with(&client, VECTOR_BUCKET, INDEX, 2, "euclidean", &json!({})),
         }
     }
 
     fn seen_at(&self, server: &Server) -> Self {
         let seen = |bucket: &Bucket| Bucket { client: server.client(), name: bucket.name.clone() };
-        Self { plain: seen(&self.plain), versioned: seen(&self.versioned) }
+        Self {
+            plain: seen(&self.plain),
+            versioned: seen(&self.versioned),
+            bound: seen(&self.bound),
+            index_arn: self.index_arn.clone(),
+        }
+    }
+
+    /// The bucket of a key of a worker.
+    fn of(&self, key: &str) -> &Bucket {
+        if key.contains(BOUND) { &self.bound } else { &self.plain }
+    }
+
+    /// The bound vectors, by their keys.
+    fn vectors(&self) -> BTreeMap<String, [f32; 2]> {
+        let client: &Client = &self.bound.client;
+        let body = json!({ "indexArn": self.index_arn, "returnData": true });
+        let (rows, _) = pages(client, "ListVectors", &body, "vectors");
+        let vector = |row: &Value| serde_json::from_value(row["data"]["float32"].clone()).unwrap();
+        rows.iter().map(|row| (row["key"].as_str().unwrap().to_owned(), vector(row))).collect()
     }
 }
 
@@ -87,10 +130,11 @@ impl Worker {
     /// The worker of that number.
     pub fn new(number: usize, buckets: &Buckets, seed: u64) -> Self {
         let keys = (0..KEYS).map(|key| format!("worker{number}/key{key:02}"));
+        let bound = (0..BOUND_KEYS).map(|key| format!("worker{number}/{BOUND}{key:02}"));
         Self {
             buckets: buckets.clone(),
             random: Random::new(seed),
-            objects: keys.map(|key| (key, Object::default())).collect(),
+            objects: keys.chain(bound).map(|key| (key, Object::default())).collect(),
             history_key: format!("worker{number}/history"),
             history: Vec::new(),
             history_doubt: None,
@@ -116,11 +160,13 @@ impl Worker {
 
     fn step(&mut self) -> Result<(), Died> {
         match self.random.below(100) {
-            0..40 => self.put(),
-            40..50 => self.put_if_absent(),
-            50..60 => self.upload(),
-            60..70 => self.copy(),
-            70..80 => self.delete(),
+            0..30 => self.put(),
+            30..40 => self.put_if_absent(),
+            40..50 => self.upload(),
+            50..60 => self.copy(),
+            60..70 => self.delete(),
+            70..80 => self.put_bound(),
+            80..83 => self.delete_bound(),
             _ => self.put_version(),
         }
     }
@@ -154,7 +200,7 @@ impl Worker {
         send: impl FnOnce(&Bucket) -> io::Result<Response>,
     ) -> Result<(), Died> {
         self.object(key).doubt = Some(outcome);
-        let response = send(&self.buckets.plain)?;
+        let response = send(self.buckets.of(key))?;
         let object = self.object(key);
         object.doubt = None;
         match response.status {
@@ -223,6 +269,35 @@ impl Worker {
         self.write(&key, None, |bucket| bucket.delete(&key).try_send())
     }
 
+    fn bound_key(&mut self) -> String {
+        format!(
+            "{}{:02}",
+            self.history_key.replace("history", BOUND),
+            self.random.below(BOUND_KEYS)
+        )
+    }
+
+    /// Puts an object with its vector or without one.
+    fn put_bound(&mut self) -> Result<(), Died> {
+        let (key, content) = (self.bound_key(), self.small_content());
+        self.write(&key, Some(content), |bucket| {
+            let mut request = bucket.put(&key).body(content.bytes());
+            if let Some(vector) = vector_of(&content) {
+                let bytes: Vec<u8> =
+                    vector.iter().flat_map(|number| number.to_le_bytes()).collect();
+                request = request
+                    .header("x-lodestore-vector-index", format!("{VECTOR_BUCKET}/{INDEX}"))
+                    .header("x-lodestore-vector-data", base64(&bytes));
+            }
+            request.payload("UNSIGNED-PAYLOAD").try_send()
+        })
+    }
+
+    fn delete_bound(&mut self) -> Result<(), Died> {
+        let key = self.bound_key();
+        self.write(&key, None, |bucket| bucket.delete(&key).try_send())
+    }
+
     fn put_version(&mut self) -> Result<(), Died> {
         // Versions are never removed here: large ones would fill the device.
         let content = self.small_content();
@@ -242,6 +317,7 @@ impl Worker {
     /// doubt: from then on it has to stay. Says what is lost.
     pub fn verify(&mut self) -> Vec<String> {
         let mut losses = self.verify_objects();
+        losses.extend(self.verify_bound());
         losses.extend(self.verify_history());
         losses
     }
@@ -249,7 +325,7 @@ impl Worker {
     fn verify_objects(&mut self) -> Vec<String> {
         let mut losses = Vec::new();
         for (key, object) in &mut self.objects {
-            let response = self.buckets.plain.get(key).send();
+            let response = self.buckets.of(key).get(key).send();
             let is = |content: &Option<Content>| match content {
                 Some(content) => response.status == 200 && response.body == content.bytes(),
                 None => response.status == 404 && response.field("Code") == "NoSuchKey",
@@ -267,6 +343,18 @@ impl Worker {
             }
         }
         losses
+    }
+
+    /// The vectors are those of the objects that are there.
+    fn verify_bound(&self) -> Option<String> {
+        let mut found = self.buckets.vectors();
+        found.retain(|key, _| self.objects.contains_key(key));
+        let bound = self.objects.iter().filter(|(key, _)| key.contains(BOUND));
+        let bound = bound.filter_map(|(key, object)| Some((key.clone(), object.known?)));
+        let expected: BTreeMap<String, [f32; 2]> =
+            bound.filter_map(|(key, content)| Some((key, vector_of(&content)?))).collect();
+        (found != expected)
+            .then(|| format!("bound vectors: expected {expected:?}, found {found:?}"))
     }
 
     fn verify_history(&mut self) -> Vec<String> {
