@@ -26,6 +26,7 @@ use super::limits::{
     STREAMS_MAX,
 };
 use super::outgoing::Outgoing;
+use super::repoll::Repoll;
 
 /// Serves `listener` until `shutdown`, then lets requests that have begun end within `drain`.
 pub async fn serve(
@@ -113,6 +114,7 @@ async fn run(stream: TcpStream, peer: SocketAddr, front: Arc<Front>, watcher: Wa
     let http = http(deadline.clone());
     let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
     let connection = pin!(watcher.watch(connection));
+    let connection = Repoll::new(connection);
     tokio::select! {
         result = connection => {
             if let Err(error) = result {

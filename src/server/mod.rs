@@ -31,6 +31,7 @@ pub mod promise;
 pub mod query;
 pub mod refusal;
 pub mod reply;
+pub mod repoll;
 pub mod request_id;
 pub mod response;
 pub mod route;
