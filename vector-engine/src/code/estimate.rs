@@ -11,8 +11,9 @@ use super::{CodeBits, Codebook, FACTORS_BYTES, direction_factor, rounding};
 use crate::Metric;
 use crate::kernel::{Codes, PART_BYTES, PLANES, Part};
 
-/// Spreads by which an estimate is taken to be off at most: hardly one in ten thousand is further off.
-pub(super) const SPREADS: f32 = 4.0;
+/// Spreads by which an estimate is taken to be off at most. With four of them one neighbour of 10,000 was
+/// missed under a filter (docs/performance.md), with five none; to be sure costs little.
+pub(super) const SPREADS: f32 = 6.0;
 
 /// The part of a query's square that is at least taken to be across a row's direction: an estimate
 /// is not sharp enough to tell less.
@@ -200,8 +201,7 @@ impl Codebook {
         factors.spread * query.reach * across.sqrt()
     }
 
-    /// What the distance is at least, but for one row in ten thousand, by its estimate; by it a rerank can
-    /// end early.
+    /// What the distance is at least, by its estimate: what is behind need not be compared.
     pub fn lower_bound(&self, query: &CodeQuery, code: &[u8], estimate: f32) -> f32 {
         let spread = Factors::read(code).map_or(0.0, |factors| factors.spread * query.reach);
         estimate - SPREADS * spread

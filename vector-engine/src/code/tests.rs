@@ -147,24 +147,26 @@ fn over_rotations_the_estimate_is_right_in_the_mean() {
     }
 }
 
+/// Of so many estimates some are off by more than three spreads; rows of real sets by more than four.
 #[test]
-fn hardly_a_row_is_nearer_than_its_bound() {
+fn no_row_is_nearer_than_its_bound() {
     for metric in METRICS {
         for (bits, dimension) in BITS.into_iter().zip([192, 96, 64]) {
             let mut numbers = Numbers::new(8);
             let codebook = Codebook::with_bits(metric, 11, numbers.row(dimension), bits);
             let codebook = codebook.expect("a codebook");
-            let query = numbers.row(dimension);
-            let (probe, prepared) = (Probe::new(metric, &query), codebook.prepare(&query));
-            let mut nearer = 0;
-            for _ in 0..500 {
-                let row = numbers.row(dimension);
-                let code = code_of(&codebook, &row);
-                let bound =
-                    codebook.lower_bound(&prepared, &code, codebook.estimate(&prepared, &code));
-                nearer += usize::from(probe.distance(&row) < bound);
+            let rows: Vec<_> = (0..200).map(|_| numbers.row(dimension)).collect();
+            let codes: Vec<_> = rows.iter().map(|row| code_of(&codebook, row)).collect();
+            for _ in 0..200 {
+                let query = numbers.row(dimension);
+                let (probe, prepared) = (Probe::new(metric, &query), codebook.prepare(&query));
+                for (row, code) in rows.iter().zip(&codes) {
+                    let estimate = codebook.estimate(&prepared, code);
+                    let bound = codebook.lower_bound(&prepared, code, estimate);
+                    let exact = probe.distance(row);
+                    assert!(exact >= bound, "{metric:?}, {bits:?}: {exact} is nearer than {bound}");
+                }
             }
-            assert!(nearer <= 5, "{metric:?}, {bits:?}: {nearer} of 500");
         }
     }
 }
