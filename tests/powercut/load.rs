@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::client::Client;
 use crate::support::digest::base64;
 use crate::support::fixture::Random;
 use crate::support::vectors::{index_with, ok, pages};
@@ -103,9 +102,8 @@ impl Buckets {
 
     /// The bound vectors, by their keys.
     fn vectors(&self) -> BTreeMap<String, [f32; 2]> {
-        let client: &Client = &self.bound.client;
         let body = json!({ "indexArn": self.index_arn, "returnData": true });
-        let (rows, _) = pages(client, "ListVectors", &body, "vectors");
+        let (rows, _) = pages(&self.bound.client, "ListVectors", &body, "vectors");
         let vector = |row: &Value| serde_json::from_value(row["data"]["float32"].clone()).unwrap();
         rows.iter().map(|row| (row["key"].as_str().unwrap().to_owned(), vector(row))).collect()
     }

@@ -98,6 +98,7 @@ mod tests {
             assert!(Manifest::decode(&bytes[..len]).is_err(), "{len} bytes");
         }
     }
+
     #[test]
     fn a_manifest_whose_numbers_would_meet_is_refused() {
         for (watermark, next, segments, why) in [

@@ -298,7 +298,7 @@ impl Search<'_> {
     /// Says which rows of which members are read next, when there are several members: the device then
     /// fetches all of them in one round.
     fn announce(&self, reads: impl Iterator<Item = (usize, Vec<u32>)>) {
-        if self.reading != Reading::Again {
+        if self.reading != Reading::Again || self.members.len() < 2 {
             return;
         }
         let sealed = reads.filter_map(|(number, rows)| match &self.members.get(number)?.rows {
