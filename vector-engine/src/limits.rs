@@ -33,6 +33,9 @@ pub const SETTLED_ROWS_MIN: usize = 20_000;
 pub const SEGMENT_ROWS_MAX: usize = 4_000_000;
 /// Matches of a filter up to which a segment reads and measures every one of them.
 pub const EXACT_ROWS_MAX: u64 = 500;
+/// Pages of rows up to which a segment without a graph is measured whole: 256 KiB are read as soon as the
+/// pages that estimates would choose, and nothing is missed.
+pub const EXACT_PAGES_MAX: u32 = 64;
 /// Bytes of one part of a segment: what one blob of the storage engine takes, with room to spare.
 pub const SEGMENT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 /// Queries and reads that run at once; more wait. Each has a thread and a few MiB.

@@ -236,6 +236,11 @@ impl Sealed {
         self.vectors.missed() + self.properties.missed()
     }
 
+    /// Pages that its rows lie in.
+    pub(crate) fn row_pages(&self) -> u32 {
+        self.vectors.count()
+    }
+
     /// Says that rows are read next, beside those of other segments.
     pub(crate) fn will_need_rows(&self, rows: &[u32]) {
         let spans = rows.iter().map(|row| self.layout.span(*row));

@@ -12,7 +12,7 @@ use crate::code::{CodeQuery, Codebook};
 use crate::error::Result;
 use crate::graph::{self, Expanded, Nodes, SearchOptions, SearchScratch};
 use crate::kernel::Probe;
-use crate::limits::{EXACT_ROWS_MAX, GRAPH_TOP_MAX};
+use crate::limits::{EXACT_PAGES_MAX, EXACT_ROWS_MAX, GRAPH_TOP_MAX};
 use crate::member::{Member, Rows};
 use crate::metrics::Plan;
 use crate::pace::Pace;
@@ -169,6 +169,11 @@ impl Search<'_> {
                     && candidates * GRAPH_SHARE >= u64::from(member.living()) =>
             {
                 Plan::Graph
+            }
+            Rows::Sealed(sealed)
+                if sealed.resident.degree == 0 && sealed.row_pages() <= EXACT_PAGES_MAX =>
+            {
+                Plan::Exact
             }
             _ => Plan::Codes,
         }

@@ -266,6 +266,19 @@ fn small_sealed_segments_are_found_by_scans_of_codes() {
     check(&subject, &clusters, "small, half of it changed, restarted", Plan::Codes);
 }
 
+/// Estimates would miss one of the nearest in some hundred queries.
+#[test]
+fn of_a_segment_of_few_pages_nothing_is_missed() {
+    let (subject, clusters) = filled(6, Metric::Euclidean, background_off());
+    subject.index.seal().unwrap();
+    let mut random = SeededRandom::new(31);
+    for _ in 0..10 {
+        let (recall, completeness, plans) = measure(&subject, &clusters, &mut random, None);
+        assert_eq!((recall, completeness), (1.0, 1.0));
+        assert!(plans.iter().all(|plan| *plan == Plan::Exact), "{plans:?}");
+    }
+}
+
 #[test]
 fn large_sealed_segments_are_found_along_their_graph() {
     let options = EngineOptions { graph_rows_min: 3000, ..background_off() };
